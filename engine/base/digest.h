@@ -1,0 +1,29 @@
+/*
+ * digest.h - checks over stored bytes. XXH3-64 for a block or a record, XXH3-128 for a file: both find
+ * accidents, not attackers. A stored digest field is one algorithm byte and up to 32 bytes.
+ */
+#ifndef LORE_BASE_DIGEST_H
+#define LORE_BASE_DIGEST_H
+
+#include "base/bytes.h"
+
+enum digest_algorithm { DIGEST_NONE = 0, DIGEST_XXH3_64 = 1, DIGEST_XXH3_128 = 2, DIGEST_SHA256 = 3 };
+
+uint64_t check64(const void *data, size_t size);
+uint64_t check64_seeded(const void *data, size_t size, uint64_t seed);
+
+/* XXH3-128 in its canonical (big-endian) form. */
+struct digest128 {
+    uint8_t bytes[16];
+};
+struct digest128 digest128_of(const void *data, size_t size);
+
+/* The same over a stream. The state is ~600 bytes; keep it inside the builder that needs it. */
+struct digest_stream {
+    _Alignas(64) unsigned char state[640];
+};
+void digest_stream_init(struct digest_stream *stream);
+void digest_stream_add(struct digest_stream *stream, const void *data, size_t size);
+struct digest128 digest_stream_end(const struct digest_stream *stream);
+
+#endif
