@@ -1,0 +1,109 @@
+/*
+ * catalog.h - what must change together and is small: live segments, log watermarks, named snapshots, quarantine, spaces, options,
+ * notes. An ordered map of checked records with two homes.
+ *
+ *   edits-N       the truth: a log (wal/log_format.h) that begins with a checkpoint of the whole map and goes on with
+ *                 numbered edits, each a set of puts and deletes, synced before anything else happens
+ *   catalog.mdb   LMDB: the same map, queried; behind edits by at most the last one. Thrown away and rebuilt when it is
+ *                 missing, foreign, damaged or behind by more than edits can tell
+ *
+ * commit   1. append the edit to edits-N, sync, promise     2. LMDB transaction     3. only then may files be unlinked
+ * open     read edits (checkpoint, edits, chain); validate catalog.mdb with pread (metas, page numbers, reachability,
+ *          bounds of every node); compare numbers: equal - use it; behind - replay; unusable - set aside and rebuild;
+ *          ahead of edits, in the same lineage - edits have lost a synced record: LORE_CORRUPTION
+ * roll     when edits-N passes twice its checkpoint (and 64 KiB): write edits-N+1 with a checkpoint, sync, sync the
+ *          directory, go on there, unlink edits-N
+ *
+ * A read-only catalog never opens LMDB: it reads checkpoint and edits into memory. So LMDB has one process, no lock file
+ * and no reader table (MDB_NOLOCK; the store's own lock excludes other writers), and a second process cannot pin its pages.
+ *
+ *   LMDB key     the record's key; the key "\0number" holds the edit number and the identity
+ *   LMDB value   u8 version (1), u64 XXH3-64 over key length (u32), key, content; content
+ *
+ * LMDB's own memory and its map are charged by a fixed reservation (CATALOG_RESERVED_BYTES).
+ *
+ * Threads: calls are serialised by the caller (the store's catalog mutex).
+ * A failed sync or LMDB commit is final: every later commit returns it.
+ */
+#ifndef LORE_CATALOG_CATALOG_H
+#define LORE_CATALOG_CATALOG_H
+
+#include "base/budget.h"
+#include "base/identity.h"
+#include "base/log.h"
+#include "vfs/env.h"
+
+#define CATALOG_RESERVED_BYTES (1536u * 1024u)
+#define CATALOG_KEY_BYTES_MAX 511u
+#define CATALOG_VALUE_BYTES_MAX (1u << 20)
+
+struct catalog_config {
+    const lore_env *env;
+    const struct allocator *allocator;
+    const struct logger *logger;
+    const char *dir;             /* the generation's folder */
+    struct identity identity;    /* expected; checked against edits' header when not all zero */
+    bool group_access;
+    bool read_only;
+    uint64_t map_bytes_max;      /* LMDB map; it grows up to this. 0: 64 MiB */
+};
+
+/* A set of changes; the last one on a key wins. */
+struct catalog_edit {
+    struct bytes encoded; /* entries: u8 (1 put, 2 delete), varint key length, key, [varint value length, value] */
+    uint32_t count;
+};
+void catalog_edit_init(struct catalog_edit *edit, const struct allocator *allocator);
+void catalog_edit_deinit(struct catalog_edit *edit);
+void catalog_edit_clear(struct catalog_edit *edit);
+MUST_USE lore_status catalog_edit_put(struct catalog_edit *edit, lore_slice key, lore_slice value);
+MUST_USE lore_status catalog_edit_delete(struct catalog_edit *edit, lore_slice key);
+
+struct catalog;
+
+/* What opening had to do. */
+struct catalog_opened {
+    uint64_t number;         /* of the last edit */
+    uint64_t replayed;       /* edits that LMDB lacked */
+    bool rebuilt;            /* catalog.mdb was made anew from edits */
+    char reason[128];        /* why, when rebuilt */
+    uint64_t tail_bytes_cut; /* of edits: a torn last record, kept in quarantine */
+};
+
+/* A new catalog in an empty folder, with `first` as its checkpoint (edit number 1). LMDB is created in a temporary
+ * directory, committed, synced, renamed. Everything durable on return, the folder's entries too. */
+MUST_USE lore_status catalog_create(const struct catalog_config *config,
+                                    const struct catalog_edit *first, struct catalog **catalog);
+MUST_USE lore_status catalog_open(const struct catalog_config *config, struct catalog **catalog,
+                                  struct catalog_opened *opened);
+void catalog_close(struct catalog *catalog); /* appends a promise and syncs it, when not failed */
+
+const struct identity *catalog_identity(const struct catalog *catalog);
+uint64_t catalog_number(const struct catalog *catalog);
+uint64_t catalog_bytes(struct catalog *catalog); /* on disk: edits and LMDB */
+lore_status catalog_failed(const struct catalog *catalog);
+
+MUST_USE lore_status catalog_get(struct catalog *catalog, lore_slice key, struct bytes *value);
+/* Keys that begin with `prefix`, in order. Stops at the first status that is not LORE_OK. The slices are copies that
+ * live during the callback; no LMDB transaction is open while it runs. */
+typedef lore_status (*catalog_record_fn)(void *context, lore_slice key, lore_slice value);
+MUST_USE lore_status catalog_scan(struct catalog *catalog, lore_slice prefix, catalog_record_fn record,
+                                  void *context);
+/* LORE_FULL: nothing changed, may be tried again. Any other failure is final. An empty edit is fine: nothing. */
+MUST_USE lore_status catalog_commit(struct catalog *catalog, const struct catalog_edit *edit);
+
+/* Read-only: read on in edits (or in the newer edits file). *changed says whether anything is new. */
+MUST_USE lore_status catalog_refresh(struct catalog *catalog, bool *changed);
+
+/* A new edits-000001 in folder `dir`, holding a checkpoint of this catalog with `changes` applied, under `identity`: the
+ * catalog of a backup, or of a restored generation. Synced, with its directory. */
+MUST_USE lore_status catalog_export(struct catalog *catalog, const char *dir,
+                                    const struct identity *identity, const struct catalog_edit *changes);
+
+/* LMDB against edits, record by record, and every check. `fault` receives file and text. */
+typedef void (*catalog_fault_fn)(void *context, const char *file, uint64_t offset, const char *message);
+MUST_USE lore_status catalog_verify(struct catalog *catalog, catalog_fault_fn fault, void *context);
+/* Make catalog.mdb anew from edits, as after its loss. */
+MUST_USE lore_status catalog_rebuild(struct catalog *catalog);
+
+#endif

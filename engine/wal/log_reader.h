@@ -1,0 +1,50 @@
+/*
+ * log_reader.h - walks the records of one log file, trusting nothing, and says how it ends.
+ *
+ * Memory: one buffer that grows to the largest record, at most `record_bytes_max` (LORE_CORRUPTION beyond).
+ * Reads in steps of 64 KiB. Works on a file that a live writer is appending to.
+ */
+#ifndef LORE_WAL_LOG_READER_H
+#define LORE_WAL_LOG_READER_H
+
+#include "vfs/env.h"
+#include "wal/log_format.h"
+
+enum log_ending {
+    LOG_ENDS_CLEAN,   /* a close record, or only zeros after the last record */
+    LOG_ENDS_TORN,    /* bytes that are no record, above the last promise: to be cut */
+    LOG_ENDS_DAMAGED  /* bytes that are no record below a promise: corruption */
+};
+
+struct log_record {
+    enum log_record_kind kind;
+    uint64_t offset;
+    int64_t time_us;
+    lore_slice payload;  /* valid until the next call */
+    uint64_t promised;   /* of a promise: synced below this offset */
+};
+
+struct log_end {
+    enum log_ending ending;
+    bool closed;           /* the last record was a close */
+    uint64_t end;          /* offset after the last valid record */
+    uint64_t last_check;   /* its check; of the header if there is none */
+    uint64_t promised;     /* highest offset promised by a valid promise */
+    uint64_t tail_bytes;   /* torn or damaged: bytes from `end` to the last byte that is not zero */
+    uint64_t file_bytes;
+};
+
+struct log_reader;
+/* Open and check the header. LORE_CORRUPTION when the file is too short to hold one. */
+MUST_USE lore_status log_reader_open(const lore_env *env, const struct allocator *allocator,
+                                     const char *path, enum log_family family,
+                                     size_t record_bytes_max, struct log_reader **reader);
+const struct log_header *log_reader_header(const struct log_reader *reader);
+/* *found false: no more valid records; log_reader_end says why. */
+MUST_USE lore_status log_reader_next(struct log_reader *reader, struct log_record *record,
+                                     bool *found);
+/* After *found was false: look beyond for promises and classify. */
+MUST_USE lore_status log_reader_end(struct log_reader *reader, struct log_end *end);
+void log_reader_close(struct log_reader *reader);
+
+#endif
