@@ -17,6 +17,7 @@ struct allocator {
     void (*release)(void *context, void *memory, size_t size); /* NULL is fine */
 };
 
+/* A size of 0 gives NULL and LORE_OK in all of these; mem_put takes that NULL back. */
 /* Allocate, zeroed. LORE_NO_MEMORY with a text that names the size. */
 MUST_USE lore_status mem_new(const struct allocator *allocator, size_t size, void **memory);
 /* Allocate, not zeroed. */

@@ -7,6 +7,9 @@
  * blocks) asks budget_try first, and gives back when told to: the cache registers a reclaimer, and
  * budget_take calls it before it fails.
  *
+ * An allocation from a charged allocator may call the reclaimer: whoever holds a lock that the reclaimer
+ * takes must use budget_try and the host's allocator instead.
+ *
  * Threads: all calls from any thread; counters are atomic. The reclaimer is called without locks held
  * by the budget.
  */

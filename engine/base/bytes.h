@@ -1,7 +1,8 @@
 /*
  * bytes.h - slices, comparisons and growable byte strings.
  *
- * A `struct bytes` owns its memory and names its allocator; after a failed append it is unchanged.
+ * A `struct bytes` owns its memory and names its allocator; after a failed append it is unchanged. What is
+ * appended must not lie within it.
  */
 #ifndef LORE_BASE_BYTES_H
 #define LORE_BASE_BYTES_H
@@ -49,7 +50,8 @@ MUST_USE lore_status bytes_extend(struct bytes *bytes, size_t size, uint8_t **at
 void bytes_clear(struct bytes *bytes); /* keeps the memory */
 void bytes_free(struct bytes *bytes);
 
-/* lore_buffer, the public result buffer, over the same allocators. */
+/* lore_buffer, the public result buffer. Its owner is the `allocator` given here, which must outlive it: the
+ * environment's own, never one that lives inside a store. On failure the buffer is unchanged. */
 MUST_USE lore_status buffer_set(lore_buffer *buffer, const struct allocator *allocator,
                                 lore_slice content);
 

@@ -18,9 +18,11 @@ struct digest128 {
 };
 struct digest128 digest128_of(const void *data, size_t size);
 
-/* The same over a stream. The state is ~600 bytes; keep it inside the builder that needs it. */
+/* The same over a stream; keep it inside the builder that needs it. The state is 576 bytes that begin at
+ * the first multiple of 64 in here, wherever the owner's allocator put it: so init it where it stays, and
+ * never copy it. */
 struct digest_stream {
-    _Alignas(64) unsigned char state[640];
+    unsigned char state[640];
 };
 void digest_stream_init(struct digest_stream *stream);
 void digest_stream_add(struct digest_stream *stream, const void *data, size_t size);

@@ -4,7 +4,8 @@
  *   operand   a list of fields, 9 bytes each: u8 operator (1 add, 2 max), i64 little-endian
  *
  * Two operands of one key have the same operators in the same order; combining is field by field, is
- * associative, and does not depend on where compaction cut. Addition saturates. The value that a read returns is
+ * associative, and does not depend on where compaction cut: so addition wraps around at 64 bits (saturating
+ * would make the result depend on the order). The value that a read returns is
  * in the same form. A put of a value of this form may lie beneath merges; anything else beneath is corruption.
  */
 #ifndef LORE_BASE_MERGE_H

@@ -2,7 +2,7 @@
  * env.h - the environment: everything that the engine asks of the operating system, in one struct that
  * is passed explicitly. Nothing on any floor calls the system another way (base/poison.h).
  *
- *   env_posix.c   the real one
+ *   env_posix.c   the real one, with fs_posix.c (files), lock_posix.c (locks) and sys_posix.c (time, threads)
  *   fs_memory.c   a file system in memory that knows what is durable and what is not, and can be cloned
  *                 as a crash would leave it
  *   fs_fault.c    a wrapper over any file system that fails, counts and forgets on command
@@ -145,6 +145,11 @@ MUST_USE lore_status file_size(struct file *file, uint64_t *size);
 MUST_USE lore_status file_truncate(struct file *file, uint64_t size);
 MUST_USE lore_status file_sync(struct file *file);
 void file_close(struct file *file); /* NULL is fine */
+
+/* These three share their names with system calls, which base/poison.h keeps out of the engine. */
+MUST_USE lore_status fs_rename(const lore_env *env, const char *from, const char *to);
+MUST_USE lore_status fs_unlink(const lore_env *env, const char *path);
+MUST_USE lore_status sys_random(const lore_env *env, void *data, size_t size);
 
 /* Write `content` to path: a temporary file beside it, synced, renamed over, directory synced. */
 MUST_USE lore_status fs_replace_file(const lore_env *env, const char *path, bool group_access,
