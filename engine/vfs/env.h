@@ -11,8 +11,8 @@
  * Paths are '/'-separated; `open` etc. take paths as the store was given them, joined by path_join.
  *
  * Failure: every call returns a lore_status with a text naming path and cause. ENOSPC, EDQUOT and EFBIG
- * are LORE_FULL; no such file is LORE_NOT_FOUND (without a text); EEXIST is LORE_EXISTS; all else
- * LORE_IO. EINTR and short transfers are dealt with inside.
+ * are LORE_FULL; no such file is LORE_NOT_FOUND (without a text); EEXIST is LORE_EXISTS; ENOMEM
+ * is LORE_NO_MEMORY; all else LORE_IO. EINTR and short transfers are dealt with inside.
  */
 #ifndef LORE_VFS_ENV_H
 #define LORE_VFS_ENV_H
