@@ -1,8 +1,10 @@
 /*
  * lsm.h - the one tree: memtables above a version of segments; how it is read, and the background work that keeps its shape.
  *
- *   lsm.c          the tree object: views, memtable switch, snapshots pinned, installing versions
- *   version.c      shape and change of shape (version.h)
+ *   lsm.c          the tree object: views, memtable switch, snapshots pinned
+ *   install.c      committing a change of shape and putting the new version in place; ids
+ *   sweep.c        what a writer clears away at open
+ *   version.c      shapes; version_change.c  changes of shape; version_load.c  shapes from the catalog
  *   lookup.c       one key at a sequence number
  *   sources.c      one cursor form over memtables and runs; merge_cursor.c  many of them in one order
  *   iterator.c     what a user of the ordered map sees: newest visible version of each key, both ways
@@ -79,6 +81,8 @@ bool lsm_can_freeze(struct lsm *lsm);
 MUST_USE lore_status lsm_freeze(struct lsm *lsm, uint64_t log_number, uint64_t batch_bytes_min);
 MUST_USE lore_status lsm_reserve(struct lsm *lsm, uint64_t batch_bytes);
 void lsm_apply(struct lsm *lsm, lore_slice payload);
+/* The commit time of the batches applied last: the flush puts it into the catalog. */
+void lsm_note_commit_time(struct lsm *lsm, int64_t time_us);
 uint64_t lsm_active_bytes(struct lsm *lsm);
 /* Recovery and read-only: entries of log `log_number` follow; the active memtable now reaches up to it. */
 void lsm_set_log_number(struct lsm *lsm, uint64_t log_number);
@@ -134,6 +138,9 @@ MUST_USE lore_status lsm_locate_vector(struct lsm *lsm, lore_slice key, uint64_t
 
 /* Versions visible at a pinned sequence are kept. Pins are counted. */
 MUST_USE lore_status lsm_pin(struct lsm *lsm, uint64_t sequence);
+/* Pin what *current holds at the moment of the pin. A sequence read before and pinned after could miss versions that a flush
+ * dropped in between; this cannot. */
+MUST_USE lore_status lsm_pin_current(struct lsm *lsm, const _Atomic uint64_t *current, uint64_t *sequence);
 void lsm_unpin(struct lsm *lsm, uint64_t sequence);
 uint64_t lsm_oldest_pin(struct lsm *lsm); /* 0: none */
 

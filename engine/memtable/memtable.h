@@ -41,6 +41,13 @@ void memtable_apply(struct memtable *memtable, lore_slice payload);
 enum memtable_state memtable_state(const struct memtable *memtable);
 void memtable_set_state(struct memtable *memtable, enum memtable_state state);
 uint64_t memtable_log_number(const struct memtable *memtable);
+/* An active memtable that goes on to take the records of a later log. */
+void memtable_set_log_number(struct memtable *memtable, uint64_t log_number);
+/* Commit time of the last batch, as its writer noted it; 0: never. */
+void memtable_note_time(struct memtable *memtable, int64_t time_us);
+int64_t memtable_last_time_us(const struct memtable *memtable);
+/* Rows below it were handed out by the batches in here; 0: none was. */
+uint64_t memtable_row_watermark(const struct memtable *memtable);
 uint64_t memtable_bytes(const struct memtable *memtable);
 uint64_t memtable_entries(const struct memtable *memtable);
 uint64_t memtable_first_sequence(const struct memtable *memtable); /* 0: empty */
