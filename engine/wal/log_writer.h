@@ -38,6 +38,8 @@ MUST_USE lore_status log_writer_reopen(const struct log_writer_config *config, c
 MUST_USE lore_status log_writer_add(struct log_writer *writer, enum log_record_kind kind,
                                     int64_t time_us, lore_slice payload, uint64_t *offset);
 MUST_USE lore_status log_writer_write(struct log_writer *writer);
+/* Forget what was gathered and not written. */
+void log_writer_discard(struct log_writer *writer);
 MUST_USE lore_status log_writer_sync(struct log_writer *writer);
 /* Append a promise for what is synced, if it is not promised yet. Written, not synced. */
 MUST_USE lore_status log_writer_promise(struct log_writer *writer, int64_t time_us);

@@ -1,0 +1,416 @@
+/*
+ * commit.c - the commit order. Writers queue; the first in the queue leads a group through conditions, numbers, log, memtable and promise
+ * (store.h draws the order), then wakes it. There is no spinning: followers sleep on a condition.
+ *
+ * Invariants
+ *   - Whoever set `leading` owns the log, the numbers and the active memtable; the commit mutex is not held meanwhile.
+ *   - A batch reaches the memtable only after its record is as durable as the durability option asks.
+ *   - visible_sequence moves after the whole group is applied, under the mutex: a reader that pins it there can rely on it.
+ *   - A group ends before a batch whose conditions touch a key that the group has changed: so conditions are always
+ *     checked against what is applied.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "store/store_internal.h"
+#include "vfs/sync.h"
+
+#include "base/poison.h"
+
+#define GROUP_BYTES_MAX    (1u << 20)
+#define GROUP_REQUESTS_MAX 256u
+#define TIME_KEY_BYTES     (KEYSPACE_BYTES + 8u)
+
+/* ---- life ---- */
+
+lore_status commit_state_init(lore_store *store) {
+    struct commit_state *commit = &store->commit;
+    batch_init(&commit->time_batch, &store->fixed_allocator.base);
+    TRY(env_mutex_create(store->env, &commit->mutex));
+    return env_condition_create(store->env, &commit->changed);
+}
+
+void commit_state_deinit(lore_store *store) {
+    struct commit_state *commit = &store->commit;
+    log_writer_destroy(commit->log);
+    commit->log = NULL;
+    batch_deinit(&commit->time_batch);
+    env_condition_destroy(store->env, commit->changed);
+    env_mutex_destroy(store->env, commit->mutex);
+}
+
+void commit_state_note(struct commit_state *commit, const struct batch_view *view, int64_t time_us) {
+    commit->next_sequence = view->first_sequence + view->entries;
+    if (view->first_row + view->rows > commit->next_row)
+        commit->next_row = view->first_row + view->rows;
+    if (time_us > commit->last_time_us) commit->last_time_us = time_us;
+}
+
+/* Only the first failure is kept. The log's owner calls this, so there is no race for the message. */
+lore_status commit_poison(lore_store *store, lore_status status) {
+    struct commit_state *commit = &store->commit;
+    if (atomic_load(&commit->poisoned) == LORE_OK) {
+        snprintf(commit->poisoned_message, sizeof commit->poisoned_message, "%.470s",
+                 lore_error_message());
+        atomic_store(&commit->poisoned, (int)status);
+        log_write(&store->logger, LORE_LOG_ERROR, "writes are refused from now on: %s",
+                  commit->poisoned_message);
+    }
+    return status;
+}
+
+void commit_wake(lore_store *store) {
+    env_lock(store->env, store->commit.mutex);
+    env_broadcast(store->env, store->commit.changed);
+    env_unlock(store->env, store->commit.mutex);
+}
+
+void commit_lead_begin(lore_store *store) {
+    struct commit_state *commit = &store->commit;
+    env_lock(store->env, commit->mutex);
+    while (commit->leading) env_wait(store->env, commit->changed, commit->mutex);
+    commit->leading = true;
+    env_unlock(store->env, commit->mutex);
+}
+
+void commit_lead_end(lore_store *store) {
+    struct commit_state *commit = &store->commit;
+    env_lock(store->env, commit->mutex);
+    commit->leading = false;
+    env_broadcast(store->env, commit->changed);
+    env_unlock(store->env, commit->mutex);
+}
+
+/* ---- the log under a leader ---- */
+
+lore_status commit_sync_log(lore_store *store) {
+    struct commit_state *commit = &store->commit;
+    if (commit->log == NULL) return LORE_OK;
+    if (log_writer_synced(commit->log) < log_writer_end(commit->log)) {
+        lore_status status = log_writer_sync(commit->log);
+        if (status != LORE_OK) return commit_poison(store, status);
+        atomic_fetch_add(&store->device_syncs, 1);
+    }
+    atomic_store(&commit->last_sync_us, env_monotonic_us(store->env));
+    lore_status status = log_writer_promise(commit->log, commit->last_time_us);
+    /* A promise that finds no space is only late: the next one says the same. */
+    return status == LORE_OK || status == LORE_FULL ? LORE_OK : commit_poison(store, status);
+}
+
+/* Begin the log file after the one that is closed. */
+static lore_status begin_log(lore_store *store, uint64_t predecessor_length) {
+    struct commit_state *commit = &store->commit;
+    struct log_header header = {.family = LOG_FAMILY_WAL,
+                                .identity = store->segments.identity,
+                                .number = commit->log_number + 1,
+                                .predecessor_number = commit->log_number,
+                                .predecessor_length = predecessor_length,
+                                .predecessor_sequence = commit->next_sequence - 1,
+                                .first_sequence = commit->next_sequence,
+                                .created_at_us = commit->last_time_us};
+    struct log_writer_config config = {.env = store->env,
+                                       .allocator = &store->fixed_allocator.base,
+                                       .group_access = store->options.group_access,
+                                       .preallocate_bytes = store->options.log_preallocate_bytes};
+    char path[PATH_BYTES_MAX];
+    TRY(layout_log_path(path, store->dir, header.number));
+    struct log_writer *next;
+    lore_status status = log_writer_create(&config, path, &header, &next);
+    if (status != LORE_OK) {
+        /* Half a file with no content: nothing refers to it. */
+        lore_status ignored = fs_unlink(store->env, path);
+        (void)ignored;
+        return status;
+    }
+    log_writer_destroy(commit->log);
+    commit->log = next;
+    commit->log_number = header.number;
+    return LORE_OK;
+}
+
+/* Wait, or work, until the frozen memtable is flushed. */
+static lore_status wait_for_flush(lore_store *store) {
+    struct commit_state *commit = &store->commit;
+    uint64_t began_us = env_monotonic_us(store->env);
+    lore_status status = LORE_OK;
+    atomic_store(&store->background.last_status, LORE_OK);
+    while (status == LORE_OK && !lsm_can_freeze(store->lsm)) {
+        if (store->background.thread == NULL) {
+            bool more;
+            status = background_step(store, 1u << 20, &more);
+            continue;
+        }
+        background_kick(store);
+        env_lock(store->env, commit->mutex);
+        if (!lsm_can_freeze(store->lsm))
+            env_wait_for(store->env, commit->changed, commit->mutex, 100000);
+        env_unlock(store->env, commit->mutex);
+        int failed = atomic_load(&store->background.last_status);
+        if (failed != LORE_OK && !lsm_can_freeze(store->lsm))
+            status = fail((lore_status)failed, "%s: the memtable cannot be flushed (%s); writes wait for it",
+                          store->dir, lore_status_name((lore_status)failed));
+    }
+    atomic_fetch_add(&store->stalls, 1);
+    atomic_fetch_add(&store->stall_us, env_monotonic_us(store->env) - began_us);
+    return status;
+}
+
+lore_status commit_switch_log(lore_store *store, uint64_t batch_bytes_min) {
+    struct commit_state *commit = &store->commit;
+    if (!lsm_can_freeze(store->lsm)) TRY(wait_for_flush(store));
+    lore_status status = log_writer_close(commit->log, commit->last_time_us);
+    if (status == LORE_FULL) return status;
+    if (status != LORE_OK) return commit_poison(store, status);
+    atomic_fetch_add(&store->device_syncs, 1);
+    status = begin_log(store, log_writer_end(commit->log));
+    if (status == LORE_FULL && space_release_reserve(store))
+        status = begin_log(store, log_writer_end(commit->log));
+    /* The closed log takes no more records, so without a successor there is nothing to write to. */
+    if (status != LORE_OK) return commit_poison(store, status);
+    status = lsm_freeze(store->lsm, commit->log_number, batch_bytes_min);
+    if (status != LORE_OK) lsm_set_log_number(store->lsm, commit->log_number);
+    else background_kick(store);
+    return status;
+}
+
+/* ---- a group ---- */
+
+struct group {
+    struct commit_request *requests[GROUP_REQUESTS_MAX];
+    size_t count;
+    uint64_t memtable_bytes;
+    uint64_t log_bytes;
+};
+
+/* Whether a condition of `batch` is about a key that the group changes. */
+static bool condition_meets_group(const struct group *group, const struct batch *batch) {
+    size_t cursor = 0;
+    struct condition_view condition;
+    while (batch_next_condition(batch, &cursor, &condition)) {
+        for (size_t i = 0; i < group->count; i++) {
+            struct batch_view view;
+            struct entry entry;
+            bool found;
+            if (batch_view_open(bytes_slice(&group->requests[i]->batch->payload), &view) != LORE_OK)
+                return true;
+            while (batch_view_next(&view, &entry, &found) == LORE_OK && found) {
+                if (entry.kind == ENTRY_RANGE_DELETE
+                        ? slice_compare(entry.key, condition.key) <= 0 &&
+                              slice_compare(condition.key, entry.value) < 0
+                        : slice_equal(entry.key, condition.key))
+                    return true;
+            }
+        }
+    }
+    return false;
+}
+
+static lore_status check_conditions(lore_store *store, const struct batch *batch) {
+    size_t cursor = 0;
+    struct condition_view condition;
+    while (batch_next_condition(batch, &cursor, &condition)) {
+        uint64_t newest;
+        bool is_delete;
+        TRY(lsm_newest(store->lsm, condition.key, &newest, &is_delete));
+        bool absent = newest == 0 || is_delete;
+        bool holds = condition.kind == CONDITION_ABSENT    ? absent
+                     : condition.sequence == 0             ? absent
+                                                           : newest == condition.sequence;
+        if (!holds) return fail(LORE_CONFLICT, "a key of the batch's conditions has changed meanwhile");
+    }
+    return LORE_OK;
+}
+
+static void finish_request(struct commit_request *request, lore_status status) {
+    request->status = status;
+    if (status != LORE_OK) snprintf(request->message, sizeof request->message, "%s", lore_error_message());
+}
+
+/* Take requests from the queue's head while they fit together. The first is always taken. A request that is refused here is
+ * answered and left out; *taken counts both. */
+static void gather_group(lore_store *store, struct group *group, size_t *taken) {
+    struct commit_state *commit = &store->commit;
+    env_lock(store->env, commit->mutex);
+    struct commit_request *request = commit->head;
+    env_unlock(store->env, commit->mutex);
+    group->count = 0;
+    group->memtable_bytes = MEMTABLE_ENTRY_OVERHEAD + 64; /* the time entry */
+    group->log_bytes = 0;
+    *taken = 0;
+    while (request != NULL && group->count < GROUP_REQUESTS_MAX) {
+        uint64_t bytes = group->memtable_bytes + request->batch->memtable_bytes;
+        uint64_t log_bytes = group->log_bytes + request->batch->payload.size;
+        if (group->count > 0 && (log_bytes > GROUP_BYTES_MAX || !lsm_has_room(store->lsm, bytes) ||
+                                 (request->batch->conditions_count > 0 &&
+                                  condition_meets_group(group, request->batch))))
+            break;
+        lore_status status = space_check_quota(store, request->frees_space);
+        if (status == LORE_OK) status = check_conditions(store, request->batch);
+        if (status == LORE_OK && group->count == 0 && !lsm_has_room(store->lsm, bytes))
+            status = commit_switch_log(store, bytes);
+        if (status == LORE_OK) {
+            group->requests[group->count++] = request;
+            group->memtable_bytes = bytes;
+            group->log_bytes = log_bytes;
+        } else {
+            finish_request(request, status);
+        }
+        ++*taken;
+        env_lock(store->env, commit->mutex);
+        request = request->next;
+        env_unlock(store->env, commit->mutex);
+    }
+}
+
+/* At most once a second: the map from time to sequence number. */
+static lore_status add_time_entry(lore_store *store, uint64_t sequence, uint64_t row, int64_t time_us,
+                                  bool *added) {
+    struct commit_state *commit = &store->commit;
+    *added = false;
+    int64_t second = time_us / 1000000;
+    if (second == commit->last_mapped_second) return LORE_OK;
+    uint8_t key[TIME_KEY_BYTES], value[16];
+    put_be32(key, KEYSPACE_TIME);
+    put_be64(key + KEYSPACE_BYTES, (uint64_t)second);
+    put_u64(value, sequence - 1);
+    put_u64(value + 8, (uint64_t)time_us);
+    batch_clear(&commit->time_batch);
+    TRY(batch_put(&commit->time_batch, slice(key, sizeof key), slice(value, sizeof value)));
+    batch_seal(&commit->time_batch, sequence, row);
+    TRY(log_writer_add(commit->log, LOG_BATCH, time_us, bytes_slice(&commit->time_batch.payload), NULL));
+    *added = true;
+    return LORE_OK;
+}
+
+/* Numbers, log and sync for the group. On failure nothing has been handed out, and the batches can be sealed anew. */
+static lore_status log_group(lore_store *store, struct group *group, bool *time_added) {
+    struct commit_state *commit = &store->commit;
+    *time_added = false;
+    TRY(lsm_reserve(store->lsm, group->memtable_bytes));
+    uint64_t sequence = commit->next_sequence, row = commit->next_row;
+    int64_t now_us = env_now_us(store->env);
+    int64_t time_us = now_us > commit->last_time_us ? now_us : commit->last_time_us + 1;
+    lore_status status = LORE_OK;
+    size_t sealed = 0;
+    for (; sealed < group->count && status == LORE_OK; sealed++, time_us++) {
+        struct commit_request *request = group->requests[sealed];
+        struct batch *batch = request->batch;
+        batch_seal(batch, sequence, row);
+        request->first_row = row;
+        request->sequence = sequence + batch->entries - 1;
+        request->time_us = time_us;
+        sequence += batch->entries;
+        row += batch->rows;
+        status = log_writer_add(commit->log, LOG_BATCH, time_us, bytes_slice(&batch->payload), NULL);
+    }
+    if (status == LORE_OK) status = add_time_entry(store, sequence, row, time_us - 1, time_added);
+    if (status == LORE_OK) status = log_writer_write(commit->log);
+    else log_writer_discard(commit->log);
+    if (status == LORE_OK && store->options.durability == LORE_SYNC_FULL) {
+        status = log_writer_sync(commit->log);
+        atomic_fetch_add(&store->device_syncs, 1);
+    }
+    if (status == LORE_OK) {
+        commit->next_sequence = sequence + (*time_added ? 1 : 0);
+        commit->next_row = row;
+        commit->last_time_us = time_us - 1;
+        if (*time_added) commit->last_mapped_second = (time_us - 1) / 1000000;
+        return LORE_OK;
+    }
+    for (size_t i = 0; i < sealed; i++) batch_unseal(group->requests[i]->batch);
+    if (log_writer_failed(commit->log) != LORE_OK) return commit_poison(store, status);
+    return status;
+}
+
+static void apply_group(lore_store *store, struct group *group, bool time_added) {
+    struct commit_state *commit = &store->commit;
+    for (size_t i = 0; i < group->count; i++)
+        lsm_apply(store->lsm, bytes_slice(&group->requests[i]->batch->payload));
+    if (time_added) lsm_apply(store->lsm, bytes_slice(&commit->time_batch.payload));
+    for (size_t i = 0; i < group->count; i++) batch_unseal(group->requests[i]->batch);
+    env_lock(store->env, commit->mutex);
+    atomic_store(&commit->visible_sequence, commit->next_sequence - 1);
+    atomic_store(&commit->visible_row, commit->next_row);
+    atomic_store(&commit->visible_time_us, commit->last_time_us);
+    env_unlock(store->env, commit->mutex);
+    atomic_store(&commit->last_activity_us, env_monotonic_us(store->env));
+    atomic_fetch_add(&store->commits, group->count);
+    atomic_fetch_add(&store->groups, 1);
+}
+
+static void commit_group(lore_store *store, struct group *group) {
+    bool time_added = false;
+    lore_status status = log_group(store, group, &time_added);
+    if (status == LORE_FULL && group->requests[0]->frees_space && space_release_reserve(store))
+        status = log_group(store, group, &time_added);
+    if (status == LORE_OK) {
+        apply_group(store, group, time_added);
+        if (store->options.durability == LORE_SYNC_FULL) {
+            lore_status promised = commit_sync_log(store); /* a failure poisons; the group is safe */
+            (void)promised;
+        }
+    }
+    for (size_t i = 0; i < group->count; i++) finish_request(group->requests[i], status);
+}
+
+/* Lead one group. The caller is the queue's head and has set `leading`. */
+static void lead(lore_store *store) {
+    struct commit_state *commit = &store->commit;
+    uint64_t delay_us = lsm_delay_us(store->lsm);
+    if (delay_us > 0 && store->background.thread != NULL) {
+        env_sleep_us(store->env, delay_us);
+        atomic_fetch_add(&store->stalls, 1);
+        atomic_fetch_add(&store->stall_us, delay_us);
+    }
+    struct group group;
+    size_t taken;
+    gather_group(store, &group, &taken);
+    if (group.count > 0) commit_group(store, &group);
+    env_lock(store->env, commit->mutex);
+    for (size_t i = 0; i < taken; i++) {
+        struct commit_request *request = commit->head;
+        commit->head = request->next;
+        request->done = true;
+    }
+    if (commit->head == NULL) commit->tail = NULL;
+    commit->leading = false;
+    env_broadcast(store->env, commit->changed);
+    env_unlock(store->env, commit->mutex);
+}
+
+static bool batch_only_deletes(const struct batch *batch) {
+    struct batch_view view;
+    struct entry entry;
+    bool found;
+    if (batch_view_open(bytes_slice(&batch->payload), &view) != LORE_OK) return false;
+    while (batch_view_next(&view, &entry, &found) == LORE_OK && found)
+        if (entry.kind != ENTRY_DELETE && entry.kind != ENTRY_RANGE_DELETE &&
+            get_be32(entry.key.data) < LORE_KEYSPACE_RESERVED)
+            return false;
+    return true;
+}
+
+lore_status store_commit(lore_store *store, struct batch *batch, lore_commit *commit_out,
+                         uint64_t *first_row) {
+    struct commit_state *commit = &store->commit;
+    TRY(store_check(store, true));
+    if (batch->payload.size > store->budget.limit / 4 || batch->memtable_bytes > store->budget.limit / 4)
+        return fail(LORE_TOO_BIG, "a batch of %zu bytes is over the limit of %llu, a quarter of memory_budget",
+                    batch->payload.size, (unsigned long long)(store->budget.limit / 4));
+    if (batch->entries == 0 && batch->conditions_count == 0) return LORE_OK;
+    struct commit_request request = {.batch = batch, .frees_space = batch_only_deletes(batch)};
+    env_lock(store->env, commit->mutex);
+    if (commit->tail == NULL) commit->head = &request;
+    else commit->tail->next = &request;
+    commit->tail = &request;
+    while (!request.done && (commit->leading || commit->head != &request))
+        env_wait(store->env, commit->changed, commit->mutex);
+    bool leads = !request.done;
+    if (leads) commit->leading = true;
+    env_unlock(store->env, commit->mutex);
+    if (leads) lead(store);
+    if (request.status != LORE_OK) return fail(request.status, "%s", request.message);
+    if (commit_out != NULL) *commit_out = (lore_commit){request.sequence, request.time_us};
+    if (first_row != NULL) *first_row = request.first_row;
+    return LORE_OK;
+}

@@ -1,0 +1,193 @@
+/*
+ * store_internal.h - the inside of struct lore_store, for the files of this floor alone.
+ */
+#ifndef LORE_STORE_STORE_INTERNAL_H
+#define LORE_STORE_STORE_INTERNAL_H
+
+#include <stdatomic.h>
+#include "segment/block_cache.h"
+#include "segment/file_pool.h"
+#include "store/layout.h"
+#include "store/store.h"
+#include "wal/log_reader.h"
+#include "wal/log_writer.h"
+
+/* One waiting writer; lives on its own stack. */
+struct commit_request {
+    struct batch *batch;
+    struct commit_request *next;
+    lore_status status;
+    bool done;
+    bool frees_space;         /* deletes alone: may use the reserve */
+    uint64_t sequence;        /* of the batch's last entry */
+    uint64_t first_row;
+    int64_t time_us;
+    char message[512];        /* the error text, which belongs to the leader's thread */
+};
+
+struct commit_state {
+    struct mutex *mutex;
+    struct condition *changed;     /* a request is done, the leader steps down, the frozen memtable was flushed */
+    struct commit_request *head, *tail; /* waiting, oldest first; the head leads */
+    bool leading;                  /* somebody works on the log */
+    /* Owned by whoever leads: */
+    struct log_writer *log;
+    uint64_t log_number;
+    uint64_t next_sequence;
+    uint64_t next_row;
+    int64_t last_time_us;
+    int64_t last_mapped_second;    /* of the time-to-sequence map */
+    struct batch time_batch;
+    /* Read by anybody: */
+    _Atomic uint64_t visible_sequence;
+    _Atomic uint64_t visible_row;  /* row watermark at visible_sequence */
+    _Atomic int64_t visible_time_us;
+    _Atomic uint64_t last_activity_us; /* monotonic */
+    _Atomic uint64_t last_sync_us;     /* monotonic */
+    _Atomic int poisoned;          /* lore_status */
+    char poisoned_message[512];    /* written once, before `poisoned` */
+};
+
+struct background_state {
+    struct mutex *mutex;
+    struct condition *wake;
+    struct thread *thread;
+    struct mutex *step_mutex;      /* one lsm_step at a time */
+    bool stop;                     /* under mutex */
+    bool kicked;                   /* under mutex: there may be work */
+    _Atomic bool running;          /* a step is under way */
+    _Atomic int last_status;       /* of the last step that failed */
+    uint64_t retry_at_us;          /* monotonic; after a failure */
+};
+
+struct space_entry {
+    struct space space;
+    char name[256];
+    size_t name_size;
+    struct bytes model;
+};
+
+struct space_table {
+    struct mutex *mutex;
+    struct space_entry **entries;  /* in order of name; count of them */
+    size_t count;
+};
+
+struct lore_snapshot {
+    lore_store *store;
+    uint64_t sequence;
+    uint64_t row_watermark;
+};
+
+struct lore_store {
+    /* As opened. */
+    const lore_env *env;
+    lore_options options;
+    char path[PATH_BYTES_MAX];
+    char dir[PATH_BYTES_MAX];      /* the generation's folder */
+    uint64_t generation;
+    bool sealed;                   /* a backup */
+    bool building;                 /* of lore_generation_begin: publish switches CURRENT */
+    uint64_t process_id;
+    struct logger logger;
+    struct store_hooks hooks;
+    struct facts_record facts;
+
+    /* Memory. */
+    struct budget budget;
+    struct charged_allocator fixed_allocator, table_allocator, work_allocator, query_allocator;
+
+    /* The parts. */
+    struct file_lock *lock;
+    struct file_pool *files;
+    struct block_cache *cache;
+    struct segment_context segments;
+    struct catalog *catalog;
+    struct mutex *catalog_mutex;
+    struct lsm *lsm;
+    struct commit_state commit;
+    struct background_state background;
+    struct space_table spaces;
+    bool hooks_ready;
+
+    /* Counts. */
+    _Atomic uint64_t objects;      /* snapshots, iterators, results that are out */
+    _Atomic uint64_t snapshots_open;
+    _Atomic uint64_t iterators_open;
+    _Atomic uint64_t commits, groups, device_syncs, gets, blocks_read, blocks_hit;
+    _Atomic uint64_t stalls, stall_us;
+    uint64_t log_bytes_cut;        /* at recovery */
+};
+
+/* lock.c */
+MUST_USE lore_status store_lock_take(const lore_env *env, const char *path, bool group_access,
+                                     uint32_t timeout_ms, struct file_lock **lock);
+
+/* create.c: a generation's first files, all durable: log 1, catalog. `dir` is there already, empty. `facts` and `identity`
+ * are the new generation's. */
+MUST_USE lore_status store_create_generation(const lore_env *env, const struct allocator *allocator,
+                                             const char *dir, const lore_options *options,
+                                             const struct identity *identity,
+                                             const struct facts_record *facts);
+/* A whole new store: folder, generation 1, CURRENT. The writer's lock is held. */
+MUST_USE lore_status store_create(const lore_env *env, const struct allocator *allocator,
+                                  const char *path, const lore_options *options);
+/* Remove g-N.building folders. */
+MUST_USE lore_status store_sweep_generations(const lore_env *env, const char *path);
+
+/* open.c: everything after the lock and CURRENT: open the generation in store->dir. Used by lore_generation_begin too. */
+MUST_USE lore_status store_start(lore_store *store);
+MUST_USE lore_status store_allocate(const lore_options *options, const struct store_hooks *hooks,
+                                    const char *path, lore_store **store);
+void store_free(lore_store *store);
+
+/* recovery.c */
+MUST_USE lore_status store_recover(lore_store *store);
+/* Read-only: the promised part of the logs into a new memtable. */
+MUST_USE lore_status store_read_promised(lore_store *store, uint64_t first_log,
+                                         struct memtable **memtable);
+/* Folds one checked batch payload's numbers into the commit state. */
+void commit_state_note(struct commit_state *commit, const struct batch_view *view, int64_t time_us);
+
+/* commit.c */
+MUST_USE lore_status commit_state_init(lore_store *store);
+void commit_state_deinit(lore_store *store);
+/* Become the leader without a batch (flush, sync, close): the log is the caller's until commit_lead_end. */
+void commit_lead_begin(lore_store *store);
+void commit_lead_end(lore_store *store);
+/* While leading: freeze the memtable and begin the next log. Waits for (or runs) the flush of the one before. */
+MUST_USE lore_status commit_switch_log(lore_store *store, uint64_t batch_bytes_min);
+MUST_USE lore_status commit_sync_log(lore_store *store);
+lore_status commit_poison(lore_store *store, lore_status status);
+void commit_wake(lore_store *store);
+
+/* background.c */
+MUST_USE lore_status background_start(lore_store *store);
+void background_stop(lore_store *store);
+void background_kick(lore_store *store);
+/* One bounded step on the caller's thread; unlinks logs that are flushed. */
+MUST_USE lore_status background_step(lore_store *store, uint64_t budget_bytes, bool *more);
+/* Interval sync, idle promise, ticks: whatever is due. */
+void background_chores(lore_store *store);
+
+/* space.c */
+MUST_USE lore_status space_check_quota(lore_store *store, bool frees_space);
+/* Give the reserve up: true if there was one. */
+bool space_release_reserve(lore_store *store);
+/* Make it again when there is room for it. Never fails. */
+void space_restore_reserve(lore_store *store);
+
+/* spaces.c */
+MUST_USE lore_status spaces_load(lore_store *store);
+void spaces_deinit(lore_store *store);
+
+/* snapshots.c */
+MUST_USE lore_status snapshots_pin_named(lore_store *store);
+void snapshots_unpin_named(lore_store *store);
+
+/* Catalog calls under its mutex. */
+MUST_USE lore_status store_catalog_put(lore_store *store, lore_slice key, lore_slice value);
+MUST_USE lore_status store_catalog_delete(lore_store *store, lore_slice key);
+MUST_USE lore_status store_catalog_get(lore_store *store, lore_slice key, struct bytes *value);
+
+#endif
