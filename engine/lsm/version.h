@@ -22,6 +22,7 @@
 #include <stdatomic.h>
 #include "catalog/schema.h"
 #include "segment/blob.h"
+#include "segment/file_pool.h"
 #include "segment/rows.h"
 #include "segment/table.h"
 
@@ -69,7 +70,11 @@ struct version {
     _Atomic uint32_t references;
     uint64_t number;          /* grows with each installed one */
     const struct allocator *allocator;
-    struct level levels[LEVELS_MAX];
+    struct level levels[LEVELS_MAX]; /* parts of runs */
+    struct run *runs;            /* all runs: runs_count, level by level; their tables are parts of slots */
+    size_t runs_count;
+    struct table_slot *slots;    /* all tables: slots_count, each holding a reference */
+    size_t slots_count;
     struct value_file **values;  /* values_count, each holding a reference */
     size_t values_count;
     /* logical id -> index into values, ascending by logical id */
@@ -83,6 +88,8 @@ struct version {
 
 void version_retain(struct version *version);
 void version_release(struct version *version);
+/* The position of a table by its id; false: not here. */
+bool version_find_table(const struct version *version, uint64_t id, const struct run **run, size_t *at);
 /* NULL: no such file. */
 struct value_file *version_value_file(const struct version *version, uint64_t logical_id);
 
