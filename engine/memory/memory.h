@@ -31,15 +31,15 @@
 #define MEMORY_RETRIES_MAX 64u
 
 /* The row of an id at a read; LORE_NOT_FOUND. *sequence is that of the ID entry. */
-MUST_USE lore_status memory_row_of(lore_store *store, const struct store_read *read, lore_slice id,
+MUST_USE lore_status memory_row_of(lore_store *store, const struct store_read *reading, lore_slice id,
                                    uint64_t *row, uint64_t *sequence);
 /* The record of a row. LORE_NOT_FOUND if the row is not alive at the read. Flags LORE_READ_EMBEDDINGS; expiry and access
  * are the caller's to mind. MEMORY_NO_TEXT leaves the text out. */
 #define MEMORY_NO_TEXT 0x80000000u
-MUST_USE lore_status memory_read_row(lore_store *store, const struct store_read *read, uint64_t row,
+MUST_USE lore_status memory_read_row(lore_store *store, const struct store_read *reading, uint64_t row,
                                      unsigned flags, lore_record **record);
 /* The vector of a row in a space, `stride_bytes` of it, into `vector`. LORE_NOT_FOUND. */
-MUST_USE lore_status memory_read_vector(lore_store *store, const struct store_read *read,
+MUST_USE lore_status memory_read_vector(lore_store *store, const struct store_read *reading,
                                         const struct space *space, uint64_t row, struct bytes *vector);
 /* Whether a record is hidden by its expiry at `now_us`. */
 bool memory_is_expired(const lore_memory *memory, int64_t now_us);

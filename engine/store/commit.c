@@ -46,9 +46,10 @@ void commit_state_note(struct commit_state *commit, const struct batch_view *vie
     if (time_us > commit->last_time_us) commit->last_time_us = time_us;
 }
 
-/* Only the first failure is kept. The log's owner calls this, so there is no race for the message. */
+/* Only the first failure is kept. */
 lore_status commit_poison(lore_store *store, lore_status status) {
     struct commit_state *commit = &store->commit;
+    env_lock(store->env, commit->mutex);
     if (atomic_load(&commit->poisoned) == LORE_OK) {
         snprintf(commit->poisoned_message, sizeof commit->poisoned_message, "%.470s",
                  lore_error_message());
@@ -56,6 +57,7 @@ lore_status commit_poison(lore_store *store, lore_status status) {
         log_write(&store->logger, LORE_LOG_ERROR, "writes are refused from now on: %s",
                   commit->poisoned_message);
     }
+    env_unlock(store->env, commit->mutex);
     return status;
 }
 
@@ -327,6 +329,7 @@ static void apply_group(lore_store *store, struct group *group, bool time_added)
     for (size_t i = 0; i < group->count; i++)
         lsm_apply(store->lsm, bytes_slice(&group->requests[i]->batch->payload));
     if (time_added) lsm_apply(store->lsm, bytes_slice(&commit->time_batch.payload));
+    lsm_note_commit_time(store->lsm, commit->last_time_us);
     for (size_t i = 0; i < group->count; i++) batch_unseal(group->requests[i]->batch);
     env_lock(store->env, commit->mutex);
     atomic_store(&commit->visible_sequence, commit->next_sequence - 1);

@@ -83,11 +83,11 @@ struct store_read {
     bool pinned;
 };
 MUST_USE lore_status store_read_begin(lore_store *store, const lore_snapshot *snapshot,
-                                      struct store_read *read);
-void store_read_end(lore_store *store, struct store_read *read);
+                                      struct store_read *reading);
+void store_read_end(lore_store *store, struct store_read *reading);
 
 /* Reads count in lore_stats. Keys with their keyspace. `value` may be NULL. */
-MUST_USE lore_status store_get(lore_store *store, const struct store_read *read, lore_slice key,
+MUST_USE lore_status store_get(lore_store *store, const struct store_read *reading, lore_slice key,
                                struct lookup *lookup, struct bytes *value);
 /* Add an iterator's or a search's counts to the store's. */
 void store_count_reads(lore_store *store, const struct read_count *count);

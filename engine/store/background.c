@@ -1,0 +1,139 @@
+/*
+ * background.c - flush, compaction and the small chores that are due now and then. All of it is steps: the store's one thread runs them, or
+ * the host does through lore_step.
+ *
+ * Chores: sync the log when the interval is over (LORE_SYNC_INTERVAL); make the last promise durable after a second without
+ * commits; call the floors above (ticks).
+ */
+#include <inttypes.h>
+
+#include "store/store_internal.h"
+#include "vfs/sync.h"
+
+#include "base/poison.h"
+
+#define STEP_BYTES     (1u << 20)
+#define IDLE_WAKE_US   500000u
+#define IDLE_PROMISE_US 1000000u
+#define RETRY_US       1000000u
+
+static void unlink_flushed_logs(lore_store *store, uint64_t before, uint64_t first_log) {
+    for (uint64_t number = before; number < first_log; number++) {
+        char path[PATH_BYTES_MAX];
+        if (layout_log_path(path, store->dir, number) != LORE_OK) return;
+        /* What cannot be unlinked now is swept at the next open. */
+        lore_status ignored = fs_unlink(store->env, path);
+        (void)ignored;
+    }
+}
+
+lore_status background_step(lore_store *store, uint64_t budget_bytes, bool *more) {
+    struct step_count count = {0, 0};
+    env_lock(store->env, store->background.step_mutex);
+    atomic_store(&store->background.running, true);
+    uint64_t first_log = lsm_first_log(store->lsm);
+    bool was_full = !lsm_can_freeze(store->lsm);
+    lore_status status = lsm_step(store->lsm, budget_bytes, &count, more);
+    unlink_flushed_logs(store, first_log, lsm_first_log(store->lsm));
+    atomic_store(&store->background.running, false);
+    env_unlock(store->env, store->background.step_mutex);
+    if (was_full && lsm_can_freeze(store->lsm)) commit_wake(store);
+    /* A device that fails a sync of a segment or of edits will not be believed again by this handle. */
+    return status == LORE_IO ? commit_poison(store, status) : status;
+}
+
+static void sync_if_due(lore_store *store) {
+    struct commit_state *commit = &store->commit;
+    uint64_t now_us = env_monotonic_us(store->env);
+    bool interval = store->options.durability == LORE_SYNC_INTERVAL &&
+                    now_us - atomic_load(&commit->last_sync_us) >=
+                        (uint64_t)store->options.sync_interval_ms * 1000;
+    bool idle = store->options.durability == LORE_SYNC_FULL &&
+                now_us - atomic_load(&commit->last_activity_us) >= IDLE_PROMISE_US;
+    if (!interval && !idle) return;
+    env_lock(store->env, commit->mutex);
+    bool busy = commit->leading;
+    if (!busy) commit->leading = true;
+    env_unlock(store->env, commit->mutex);
+    if (busy) return;
+    if (commit->log != NULL && atomic_load(&commit->poisoned) == LORE_OK) {
+        lore_status ignored = commit_sync_log(store);
+        (void)ignored;
+    }
+    commit_lead_end(store);
+}
+
+void background_chores(lore_store *store) {
+    if (atomic_load(&store->commit.poisoned) != LORE_OK) return;
+    sync_if_due(store);
+    if (store->hooks_ready && store->hooks.tick != NULL)
+        store->hooks.tick(store->hooks.context, store);
+}
+
+static bool should_stop(lore_store *store) {
+    env_lock(store->env, store->background.mutex);
+    bool stop = store->background.stop;
+    env_unlock(store->env, store->background.mutex);
+    return stop;
+}
+
+static void work(lore_store *store) {
+    bool more = true;
+    while (more && !should_stop(store)) {
+        lore_status status = background_step(store, STEP_BYTES, &more);
+        if (status == LORE_OK) continue;
+        atomic_store(&store->background.last_status, (int)status);
+        log_write(&store->logger, status == LORE_FULL ? LORE_LOG_WARNING : LORE_LOG_ERROR,
+                  "background work: %s", lore_error_message());
+        store->background.retry_at_us = env_monotonic_us(store->env) + RETRY_US;
+        commit_wake(store);
+        return;
+    }
+}
+
+static void background_main(void *context) {
+    lore_store *store = context;
+    struct background_state *background = &store->background;
+    env_lock(store->env, background->mutex);
+    while (!background->stop) {
+        if (!background->kicked)
+            env_wait_for(store->env, background->wake, background->mutex, IDLE_WAKE_US);
+        bool kicked = background->kicked;
+        background->kicked = false;
+        bool stop = background->stop;
+        env_unlock(store->env, background->mutex);
+        if (!stop) {
+            background_chores(store);
+            if (kicked || env_monotonic_us(store->env) >= background->retry_at_us) {
+                if (lsm_has_work(store->lsm)) work(store);
+                space_restore_reserve(store);
+            }
+        }
+        env_lock(store->env, background->mutex);
+    }
+    env_unlock(store->env, background->mutex);
+}
+
+lore_status background_start(lore_store *store) {
+    if (store->options.background == LORE_BACKGROUND_STEPS) return LORE_OK;
+    return store->env->sys->ops->thread_start(store->env->sys, background_main, store,
+                                              &store->background.thread);
+}
+
+void background_stop(lore_store *store) {
+    if (store->background.thread == NULL) return;
+    env_lock(store->env, store->background.mutex);
+    store->background.stop = true;
+    env_broadcast(store->env, store->background.wake);
+    env_unlock(store->env, store->background.mutex);
+    store->env->sys->ops->thread_join(store->env->sys, store->background.thread);
+    store->background.thread = NULL;
+}
+
+void background_kick(lore_store *store) {
+    if (store->background.thread == NULL) return;
+    env_lock(store->env, store->background.mutex);
+    store->background.kicked = true;
+    env_broadcast(store->env, store->background.wake);
+    env_unlock(store->env, store->background.mutex);
+}

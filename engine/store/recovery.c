@@ -1,0 +1,388 @@
+/*
+ * recovery.c - from log files to memtables.
+ *
+ * The catalog says which log is the first that still counts and up to which sequence number segments hold everything. The
+ * logs from there on are read in order of number. Each one's header must name its predecessor, that file's final length
+ * and last sequence number, as found: no hole is stepped over.
+ *
+ *   damaged below a promise, or not at the end of the last log: LORE_CORRUPTION, the store does not open for writing
+ *   torn above the last promise: cut; its bytes are kept in quarantine/ and counted
+ *
+ * A log that holds more than a memtable (the store is opened with less memory than it was written with) is flushed on the way:
+ * such a flush leaves the log in place, since the memtable's log number is still that of the log before.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "store/store_internal.h"
+#include "vfs/sync.h"
+
+#include "base/poison.h"
+
+/* More logs than this at open are flushed away. */
+#define LOGS_KEPT_MAX 16u
+#define STEP_BYTES    (1u << 20)
+
+struct replay {
+    lore_store *store;
+    uint64_t number;            /* of the log being read */
+    struct log_end end;         /* of the log read last */
+    struct log_header header;
+    uint64_t records;
+};
+
+static size_t record_bytes_max(const lore_store *store) {
+    /* A log written under a larger budget must still be readable: bounded by what the machine can allocate, and by the file. */
+    (void)store;
+    return (size_t)1 << 30;
+}
+
+static lore_status check_successor(const struct replay *before, const char *path,
+                                   const struct log_header *header, uint64_t last_sequence) {
+    if (header->predecessor_number == before->number &&
+        header->predecessor_length == before->end.end && header->predecessor_sequence == last_sequence)
+        return LORE_OK;
+    return fail(LORE_CORRUPTION,
+                "%s: offset 72: follows log %" PRIu64 " of %" PRIu64 " bytes up to sequence %" PRIu64
+                ", but log %" PRIu64 " ends at %" PRIu64 " with sequence %" PRIu64
+                "; `lore verify` shows more, a backup can be restored",
+                path, header->predecessor_number, header->predecessor_length,
+                header->predecessor_sequence, before->number, before->end.end, last_sequence);
+}
+
+/* Make room for a batch while replaying: flush what is in the memtable. */
+static lore_status replay_make_room(lore_store *store, uint64_t batch_bytes) {
+    if (lsm_has_room(store->lsm, batch_bytes)) return LORE_OK;
+    TRY(lsm_freeze(store->lsm, store->commit.log_number, batch_bytes));
+    bool more = true;
+    while (!lsm_can_freeze(store->lsm)) TRY(background_step(store, STEP_BYTES, &more));
+    return LORE_OK;
+}
+
+static lore_status replay_batch(struct replay *replay, const char *path, const struct log_record *record) {
+    lore_store *store = replay->store;
+    struct commit_state *commit = &store->commit;
+    struct batch_view view;
+    lore_status status = batch_view_open(record->payload, &view);
+    if (status != LORE_OK) return fail_within(status, "%s: offset %" PRIu64, path, record->offset);
+    uint64_t last = view.first_sequence + view.entries - 1;
+    if (view.entries == 0 || last < view.first_sequence || last > SEQUENCE_MAX)
+        return fail(LORE_CORRUPTION, "%s: offset %" PRIu64 ": a batch without entries or beyond the last sequence",
+                    path, record->offset);
+    if (last < commit->next_sequence) return LORE_OK; /* flushed before */
+    if (view.first_sequence != commit->next_sequence)
+        return fail(LORE_CORRUPTION,
+                    "%s: offset %" PRIu64 ": sequence %" PRIu64 " where %" PRIu64 " was due", path,
+                    record->offset, view.first_sequence, commit->next_sequence);
+    uint64_t bytes = 0;
+    struct batch_view check = view;
+    struct entry entry;
+    bool found;
+    for (;;) {
+        status = batch_view_next(&check, &entry, &found);
+        if (status != LORE_OK) return fail_within(status, "%s: offset %" PRIu64, path, record->offset);
+        if (!found) break;
+        bytes += entry.key.size + entry.value.size + MEMTABLE_ENTRY_OVERHEAD;
+    }
+    TRY(replay_make_room(store, bytes));
+    TRY(lsm_reserve(store->lsm, bytes));
+    lsm_apply(store->lsm, record->payload);
+    lsm_note_commit_time(store->lsm, record->time_us);
+    commit_state_note(commit, &view, record->time_us);
+    replay->records++;
+    return LORE_OK;
+}
+
+/* Read one log into the memtable. LORE_NOT_FOUND: there is no such file. */
+static lore_status replay_log(struct replay *replay, const char *path, bool follows) {
+    lore_store *store = replay->store;
+    struct log_reader *reader;
+    TRY(log_reader_open(store->env, &store->work_allocator.base, path, LOG_FAMILY_WAL,
+                        record_bytes_max(store), &reader));
+    const struct log_header *header = log_reader_header(reader);
+    lore_status status = LORE_OK;
+    if (!identity_equal(&header->identity, &store->segments.identity))
+        status = fail(LORE_CORRUPTION, "%s: offset 24: belongs to another store or lineage", path);
+    if (status == LORE_OK && follows)
+        status = check_successor(replay, path, header, store->commit.next_sequence - 1);
+    if (header->created_at_us > store->commit.last_time_us)
+        store->commit.last_time_us = header->created_at_us;
+    bool found = true;
+    while (status == LORE_OK) {
+        struct log_record record;
+        status = log_reader_next(reader, &record, &found);
+        if (status != LORE_OK || !found) break;
+        if (record.kind == LOG_BATCH) status = replay_batch(replay, path, &record);
+    }
+    if (status == LORE_OK) status = log_reader_end(reader, &replay->end);
+    replay->header = *header;
+    log_reader_close(reader);
+    return status;
+}
+
+static lore_status record_quarantine(lore_store *store, const struct quarantine_record *record) {
+    struct catalog_key key = schema_key('C');
+    struct counters_record counters = {0};
+    struct bytes value = bytes_empty(&store->work_allocator.base);
+    struct catalog_edit edit;
+    catalog_edit_init(&edit, &store->work_allocator.base);
+    env_lock(store->env, store->catalog_mutex);
+    lore_status status = catalog_get(store->catalog, catalog_key_slice(&key), &value);
+    if (status == LORE_OK)
+        status = counters_record_decode(bytes_slice(&value), &store->work_allocator.base, &counters);
+    uint64_t number = counters.quarantine_end++;
+    if (status == LORE_OK) status = counters_record_encode(&counters, &value);
+    if (status == LORE_OK)
+        status = catalog_edit_put(&edit, catalog_key_slice(&key), bytes_slice(&value));
+    key = schema_key_number('Q', number);
+    if (status == LORE_OK) status = quarantine_record_encode(record, &value);
+    if (status == LORE_OK)
+        status = catalog_edit_put(&edit, catalog_key_slice(&key), bytes_slice(&value));
+    if (status == LORE_OK) status = catalog_commit(store->catalog, &edit);
+    env_unlock(store->env, store->catalog_mutex);
+    catalog_edit_deinit(&edit);
+    bytes_free(&value);
+    return status;
+}
+
+/* Copy the torn tail to quarantine/ and note it in the catalog, before the log goes on over it. */
+static lore_status keep_tail(struct replay *replay, const char *path) {
+    lore_store *store = replay->store;
+    const lore_env *env = store->env;
+    char dir[PATH_BYTES_MAX], copy[PATH_BYTES_MAX], name[96];
+    TRY(path_join(dir, store->dir, "quarantine"));
+    lore_status status = env->fs->ops->make_dir(env->fs, dir, store->options.group_access);
+    if (status != LORE_OK && status != LORE_EXISTS) return status;
+    snprintf(name, sizeof name, "log-%010" PRIu64 ".tail-%" PRIu64 "-%" PRId64, replay->number,
+             replay->end.end, env_now_us(env));
+    TRY(path_join(copy, dir, name));
+    /* A tail is at most a group; more than this is kept only in its beginning. */
+    size_t size = replay->end.tail_bytes < (1u << 20) ? (size_t)replay->end.tail_bytes : 1u << 20;
+    void *bytes;
+    TRY(mem_get(&store->work_allocator.base, size, &bytes));
+    struct file *file = NULL;
+    status = fs_open(env, path, FILE_READ, false, &file);
+    if (status == LORE_OK) status = file_read_exact(file, path, replay->end.end, bytes, size);
+    file_close(file);
+    file = NULL;
+    if (status == LORE_OK) status = fs_open(env, copy, FILE_CREATE, store->options.group_access, &file);
+    if (status == LORE_OK) status = file_write(file, 0, bytes, size);
+    if (status == LORE_OK) status = file_sync(file);
+    file_close(file);
+    mem_put(&store->work_allocator.base, bytes, size);
+    TRY(status);
+    TRY(env->fs->ops->sync_dir(env->fs, dir));
+    TRY(env->fs->ops->sync_dir(env->fs, store->dir));
+    store->log_bytes_cut = replay->end.tail_bytes;
+    log_write(&store->logger, LORE_LOG_WARNING,
+              "%s: offset %" PRIu64 ": %" PRIu64 " bytes above the last promise are no records; kept in quarantine/%s",
+              path, replay->end.end, replay->end.tail_bytes, name);
+    struct quarantine_record record = {.kind = QUARANTINE_LOG_TAIL,
+                                       .segment_id = replay->number,
+                                       .offset = replay->end.end,
+                                       .bytes = replay->end.tail_bytes,
+                                       .since_us = env_now_us(env)};
+    record.file = bytes_empty(&store->work_allocator.base);
+    record.reason = bytes_empty(&store->work_allocator.base);
+    status = bytes_set(&record.file, lore_slice_of(name));
+    if (status == LORE_OK)
+        status = bytes_set(&record.reason, lore_slice_of("log tail above the last promise"));
+    if (status == LORE_OK) status = record_quarantine(store, &record);
+    bytes_free(&record.file);
+    bytes_free(&record.reason);
+    return status;
+}
+
+/* The last log goes on where its valid records end; a closed one gets a successor. */
+static lore_status continue_log(struct replay *replay, const char *path) {
+    lore_store *store = replay->store;
+    struct log_writer_config config = {.env = store->env,
+                                       .allocator = &store->fixed_allocator.base,
+                                       .group_access = store->options.group_access,
+                                       .preallocate_bytes = store->options.log_preallocate_bytes};
+    if (!replay->end.closed)
+        return log_writer_reopen(&config, path, &replay->header, replay->end.end,
+                                 replay->end.last_check, &store->commit.log);
+    struct log_header header = {.family = LOG_FAMILY_WAL,
+                                .identity = store->segments.identity,
+                                .number = replay->number + 1,
+                                .predecessor_number = replay->number,
+                                .predecessor_length = replay->end.end,
+                                .predecessor_sequence = store->commit.next_sequence - 1,
+                                .first_sequence = store->commit.next_sequence,
+                                .created_at_us = store->commit.last_time_us};
+    char next[PATH_BYTES_MAX];
+    TRY(layout_log_path(next, store->dir, header.number));
+    TRY(log_writer_create(&config, next, &header, &store->commit.log));
+    store->commit.log_number = header.number;
+    lsm_set_log_number(store->lsm, header.number);
+    return LORE_OK;
+}
+
+struct log_sweep {
+    lore_store *store;
+    uint64_t first_log;
+    uint64_t highest;
+};
+
+/* Logs below the first that counts are flushed: a crash came between the catalog's commit and their unlinking. */
+static lore_status sweep_log(void *context, const struct dir_entry *entry) {
+    struct log_sweep *sweep = context;
+    uint64_t number;
+    if (!layout_log_parse(entry->name, &number)) return LORE_OK;
+    if (number > sweep->highest) sweep->highest = number;
+    if (number >= sweep->first_log) return LORE_OK;
+    char path[PATH_BYTES_MAX];
+    TRY(layout_log_path(path, sweep->store->dir, number));
+    return fs_unlink(sweep->store->env, path);
+}
+
+/* A log that was being created when the machine stopped has no whole header, and nothing was written to it: it is cleared away. The log
+ * before it is closed, so nothing is lost by that. Anything that does have a header, or content, is left to the reader to judge. */
+static lore_status sweep_unborn_log(lore_store *store, uint64_t number) {
+    char path[PATH_BYTES_MAX];
+    TRY(layout_log_path(path, store->dir, number));
+    struct file *file;
+    TRY(fs_open(store->env, path, FILE_READ, false, &file));
+    uint64_t size = 0;
+    lore_status status = file_size(file, &size);
+    uint8_t head[LOG_HEADER_BYTES] = {0};
+    size_t got = 0;
+    if (status == LORE_OK) status = file_read(file, 0, head, sizeof head, &got);
+    file_close(file);
+    TRY(status);
+    struct log_header header;
+    if (got == sizeof head &&
+        log_header_decode(head, path, LOG_FAMILY_WAL, &header) == LORE_OK)
+        return LORE_OK;
+    if (size > LOG_HEADER_BYTES)
+        for (uint64_t i = 0; i < got; i++)
+            if (head[i] != 0) return LORE_OK; /* damaged, not unborn: replay reports it */
+    log_write(&store->logger, LORE_LOG_INFO, "%s: never finished; removed", path);
+    TRY(fs_unlink(store->env, path));
+    return store->env->fs->ops->sync_dir(store->env->fs, store->dir);
+}
+
+lore_status store_recover(lore_store *store) {
+    struct log_record_state state = {.first_log = lsm_first_log(store->lsm)};
+    struct log_sweep sweep = {.store = store, .first_log = state.first_log};
+    TRY(store->env->fs->ops->list(store->env->fs, store->dir, sweep_log, &sweep));
+    if (sweep.highest > state.first_log) TRY(sweep_unborn_log(store, sweep.highest));
+    struct replay replay = {.store = store};
+    char path[PATH_BYTES_MAX];
+    uint64_t number = state.first_log;
+    for (;; number++) {
+        TRY(layout_log_path(path, store->dir, number));
+        lore_status status = replay_log(&replay, path, number > state.first_log);
+        if (status == LORE_NOT_FOUND && number > state.first_log) break;
+        if (status == LORE_NOT_FOUND)
+            return fail(LORE_CORRUPTION, "%s: missing; the catalog says that it holds what is not in segments yet",
+                        path);
+        TRY(status);
+        if (replay.end.ending == LOG_ENDS_DAMAGED)
+            return fail(LORE_CORRUPTION,
+                        "%s: offset %" PRIu64 ": damaged below the last promise at %" PRIu64
+                        "; acknowledged writes lie beyond, so the store does not open. Restore a backup",
+                        path, replay.end.end, replay.end.promised);
+        replay.number = number;
+        store->commit.log_number = number;
+        lsm_set_log_number(store->lsm, number);
+    }
+    if (sweep.highest >= number)
+        return fail(LORE_CORRUPTION, "%s: missing, but later logs are there", path);
+    TRY(layout_log_path(path, store->dir, replay.number));
+    if (replay.end.ending == LOG_ENDS_TORN) TRY(keep_tail(&replay, path));
+    TRY(continue_log(&replay, path));
+    if (store->commit.log_number - state.first_log >= LOGS_KEPT_MAX) {
+        TRY(commit_switch_log(store, 0));
+        bool more = true;
+        while (!lsm_can_freeze(store->lsm)) TRY(background_step(store, STEP_BYTES, &more));
+    }
+    return LORE_OK;
+}
+
+/* ---- read-only ---- */
+
+static lore_status promised_end(lore_store *store, const char *path, struct replay *replay) {
+    struct log_reader *reader;
+    TRY(log_reader_open(store->env, &store->work_allocator.base, path, LOG_FAMILY_WAL,
+                        record_bytes_max(store), &reader));
+    struct log_record record;
+    bool found = true;
+    lore_status status = LORE_OK;
+    while (status == LORE_OK && found) status = log_reader_next(reader, &record, &found);
+    if (status == LORE_OK) status = log_reader_end(reader, &replay->end);
+    replay->header = *log_reader_header(reader);
+    log_reader_close(reader);
+    if (status == LORE_OK && replay->end.ending == LOG_ENDS_DAMAGED)
+        status = fail(LORE_CORRUPTION, "%s: offset %" PRIu64 ": damaged below the last promise at %" PRIu64,
+                      path, replay->end.end, replay->end.promised);
+    return status;
+}
+
+static lore_status read_promised_log(lore_store *store, const char *path, uint64_t end,
+                                     struct memtable *memtable) {
+    struct commit_state *commit = &store->commit;
+    struct log_reader *reader;
+    TRY(log_reader_open(store->env, &store->work_allocator.base, path, LOG_FAMILY_WAL,
+                        record_bytes_max(store), &reader));
+    lore_status status = LORE_OK;
+    for (;;) {
+        struct log_record record;
+        bool found;
+        status = log_reader_next(reader, &record, &found);
+        if (status != LORE_OK || !found || record.offset >= end) break;
+        if (record.kind != LOG_BATCH) continue;
+        struct batch_view view;
+        status = batch_view_open(record.payload, &view);
+        if (status != LORE_OK) break;
+        if (view.entries == 0 || view.first_sequence + view.entries <= commit->next_sequence) continue;
+        if (view.first_sequence != commit->next_sequence)
+            status = fail(LORE_CORRUPTION, "%s: offset %" PRIu64 ": sequence %" PRIu64 " where %" PRIu64 " was due",
+                          path, record.offset, view.first_sequence, commit->next_sequence);
+        struct batch_view check = view;
+        struct entry entry;
+        uint64_t bytes = 0;
+        bool more = true;
+        while (status == LORE_OK && more) {
+            status = batch_view_next(&check, &entry, &more);
+            if (more) bytes += entry.key.size + entry.value.size + MEMTABLE_ENTRY_OVERHEAD;
+        }
+        if (status == LORE_OK) status = memtable_reserve(memtable, bytes);
+        if (status != LORE_OK) break;
+        memtable_apply(memtable, record.payload);
+        commit_state_note(commit, &view, record.time_us);
+    }
+    log_reader_close(reader);
+    return status;
+}
+
+lore_status store_read_promised(lore_store *store, uint64_t first_log, struct memtable **memtable) {
+    TRY(memtable_create(store->env->allocator, &store->budget, 1u << 16, first_log, memtable));
+    lore_status status = LORE_OK;
+    struct replay replay = {.store = store};
+    for (uint64_t number = first_log; status == LORE_OK; number++) {
+        char path[PATH_BYTES_MAX], next[PATH_BYTES_MAX];
+        status = layout_log_path(path, store->dir, number);
+        if (status == LORE_OK) status = layout_log_path(next, store->dir, number + 1);
+        if (status != LORE_OK) break;
+        uint64_t ignored_size;
+        bool ignored_dir;
+        uint32_t ignored_mode;
+        /* Asked before the log is read: a log with a successor is closed and whole. */
+        bool has_next = store->env->fs->ops->stat(store->env->fs, next, &ignored_size, &ignored_dir,
+                                                  &ignored_mode) == LORE_OK;
+        status = promised_end(store, path, &replay);
+        if (status == LORE_OK && !identity_equal(&replay.header.identity, &store->segments.identity))
+            status = fail(LORE_CORRUPTION, "%s: offset 24: belongs to another store or lineage", path);
+        uint64_t end = has_next || replay.end.closed ? replay.end.end : replay.end.promised;
+        if (status == LORE_OK) status = read_promised_log(store, path, end, *memtable);
+        store->commit.log_number = number;
+        if (!has_next) break;
+    }
+    if (status != LORE_OK) {
+        memtable_release(*memtable);
+        *memtable = NULL;
+    }
+    return status;
+}

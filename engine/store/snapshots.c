@@ -1,0 +1,210 @@
+/*
+ * snapshots.c - snapshots, open and named. An open one is a pinned sequence number; a named one is a catalog record whose sequence number
+ * every handle pins while the store is open.
+ */
+#include "store/store_internal.h"
+#include "vfs/sync.h"
+
+#include "base/poison.h"
+
+#define NAME_BYTES_MAX 255u
+
+lore_status store_read_begin(lore_store *store, const lore_snapshot *snapshot, struct store_read *reading) {
+    reading->pinned = false;
+    if (snapshot != NULL) {
+        if (snapshot->store != store) return fail(LORE_MISUSE, "the snapshot belongs to another store");
+        reading->sequence = snapshot->sequence;
+        reading->row_watermark = snapshot->row_watermark;
+        return LORE_OK;
+    }
+    /* Under the mutex under which the visible sequence moves: so the pin is there before any flush can drop what it needs. */
+    env_lock(store->env, store->commit.mutex);
+    reading->sequence = atomic_load(&store->commit.visible_sequence);
+    reading->row_watermark = atomic_load(&store->commit.visible_row);
+    lore_status status = lsm_pin(store->lsm, reading->sequence);
+    env_unlock(store->env, store->commit.mutex);
+    reading->pinned = status == LORE_OK;
+    return status;
+}
+
+void store_read_end(lore_store *store, struct store_read *reading) {
+    if (reading->pinned) lsm_unpin(store->lsm, reading->sequence);
+    reading->pinned = false;
+}
+
+static lore_status snapshot_new(lore_store *store, lore_snapshot **snapshot) {
+    void *memory;
+    TRY(mem_new(&store->query_allocator.base, sizeof(lore_snapshot), &memory));
+    *snapshot = memory;
+    (*snapshot)->store = store;
+    return LORE_OK;
+}
+
+static void snapshot_opened(lore_store *store) {
+    store_object_opened(store);
+    atomic_fetch_add(&store->snapshots_open, 1);
+}
+
+lore_status lore_snapshot_create(lore_store *store, lore_snapshot **snapshot) {
+    *snapshot = NULL;
+    TRY(store_check(store, false));
+    lore_snapshot *made;
+    TRY(snapshot_new(store, &made));
+    struct store_read reading;
+    lore_status status = store_read_begin(store, NULL, &reading);
+    if (status != LORE_OK) {
+        mem_put(&store->query_allocator.base, made, sizeof *made);
+        return status;
+    }
+    made->sequence = reading.sequence; /* the pin is the snapshot's now */
+    made->row_watermark = reading.row_watermark;
+    snapshot_opened(store);
+    *snapshot = made;
+    return LORE_OK;
+}
+
+void lore_snapshot_release(lore_snapshot *snapshot) {
+    if (snapshot == NULL) return;
+    lore_store *store = snapshot->store;
+    lsm_unpin(store->lsm, snapshot->sequence);
+    atomic_fetch_sub(&store->snapshots_open, 1);
+    mem_put(&store->query_allocator.base, snapshot, sizeof *snapshot);
+    store_object_closed(store);
+}
+
+uint64_t lore_snapshot_sequence(const lore_snapshot *snapshot) { return snapshot->sequence; }
+
+/* ---- named ---- */
+
+static lore_status name_key(const char *name, struct catalog_key *key) {
+    size_t size = name == NULL ? 0 : strlen(name);
+    if (size == 0 || size > NAME_BYTES_MAX)
+        return fail(LORE_INVALID, "a snapshot's name has 1 to %u bytes", NAME_BYTES_MAX);
+    *key = schema_key_name('N', slice(name, size));
+    return LORE_OK;
+}
+
+static lore_status read_named(lore_store *store, const char *name, struct named_snapshot_record *record) {
+    struct catalog_key key;
+    TRY(name_key(name, &key));
+    struct bytes value = bytes_empty(&store->query_allocator.base);
+    lore_status status = store_catalog_get(store, catalog_key_slice(&key), &value);
+    if (status == LORE_NOT_FOUND) status = fail(status, "no snapshot is named %s", name);
+    if (status == LORE_OK)
+        status = named_snapshot_record_decode(bytes_slice(&value), &store->query_allocator.base, record);
+    bytes_free(&value);
+    return status;
+}
+
+lore_status lore_snapshot_save(lore_store *store, const char *name) {
+    TRY(store_check(store, true));
+    struct catalog_key key;
+    TRY(name_key(name, &key));
+    struct bytes value = bytes_empty(&store->query_allocator.base);
+    struct store_read reading;
+    lore_status status = store_catalog_get(store, catalog_key_slice(&key), &value);
+    if (status == LORE_OK) status = fail(LORE_EXISTS, "a snapshot is named %s already", name);
+    else if (status == LORE_NOT_FOUND) status = LORE_OK;
+    /* What it names must be as durable as it is. */
+    if (status == LORE_OK) status = lore_sync(store);
+    if (status == LORE_OK) status = store_read_begin(store, NULL, &reading);
+    if (status != LORE_OK) {
+        bytes_free(&value);
+        return status;
+    }
+    struct named_snapshot_record record = {.sequence = reading.sequence,
+                                           .row_watermark = reading.row_watermark,
+                                           .time_us = atomic_load(&store->commit.visible_time_us),
+                                           .created_at_us = env_now_us(store->env)};
+    if (store->options.durability != LORE_SYNC_FULL) status = lore_sync(store);
+    if (status == LORE_OK) status = named_snapshot_record_encode(&record, &value);
+    if (status == LORE_OK)
+        status = store_catalog_put(store, catalog_key_slice(&key), bytes_slice(&value));
+    if (status != LORE_OK) store_read_end(store, &reading); /* else the pin is the named snapshot's */
+    bytes_free(&value);
+    return status;
+}
+
+lore_status lore_snapshot_open(lore_store *store, const char *name, lore_snapshot **snapshot) {
+    *snapshot = NULL;
+    TRY(store_check(store, false));
+    struct named_snapshot_record record;
+    TRY(read_named(store, name, &record));
+    lore_snapshot *made;
+    TRY(snapshot_new(store, &made));
+    lore_status status = lsm_pin(store->lsm, record.sequence);
+    if (status != LORE_OK) {
+        mem_put(&store->query_allocator.base, made, sizeof *made);
+        return status;
+    }
+    made->sequence = record.sequence;
+    made->row_watermark = record.row_watermark;
+    snapshot_opened(store);
+    *snapshot = made;
+    return LORE_OK;
+}
+
+lore_status lore_snapshot_drop(lore_store *store, const char *name) {
+    TRY(store_check(store, true));
+    struct named_snapshot_record record;
+    TRY(read_named(store, name, &record));
+    struct catalog_key key;
+    TRY(name_key(name, &key));
+    TRY(store_catalog_delete(store, catalog_key_slice(&key)));
+    lsm_unpin(store->lsm, record.sequence);
+    background_kick(store);
+    return LORE_OK;
+}
+
+struct named_walk {
+    lore_store *store;
+    lore_snapshot_fn callback;
+    void *context;
+    bool pin;
+    bool unpin;
+    bool stopped;
+};
+
+static lore_status named_record(void *context, lore_slice key, lore_slice value) {
+    struct named_walk *walk = context;
+    struct named_snapshot_record record;
+    TRY(named_snapshot_record_decode(value, &walk->store->query_allocator.base, &record));
+    if (walk->pin) return lsm_pin(walk->store->lsm, record.sequence);
+    if (walk->unpin) {
+        lsm_unpin(walk->store->lsm, record.sequence);
+        return LORE_OK;
+    }
+    lore_snapshot_info info = {.name = slice((const uint8_t *)key.data + 1, key.size - 1),
+                               .sequence = record.sequence,
+                               .time_us = record.time_us,
+                               .created_at_us = record.created_at_us};
+    if (!walk->stopped && !walk->callback(walk->context, &info)) walk->stopped = true;
+    return LORE_OK;
+}
+
+static lore_status walk_named(struct named_walk *walk) {
+    struct catalog_key key = schema_key('N');
+    lore_store *store = walk->store;
+    env_lock(store->env, store->catalog_mutex);
+    lore_status status =
+        catalog_scan(store->catalog, catalog_key_slice(&key), named_record, walk);
+    env_unlock(store->env, store->catalog_mutex);
+    return status;
+}
+
+lore_status lore_snapshot_list(lore_store *store, lore_snapshot_fn callback, void *context) {
+    TRY(store_check(store, false));
+    struct named_walk walk = {.store = store, .callback = callback, .context = context};
+    return walk_named(&walk);
+}
+
+lore_status snapshots_pin_named(lore_store *store) {
+    struct named_walk walk = {.store = store, .pin = true};
+    return walk_named(&walk);
+}
+
+void snapshots_unpin_named(lore_store *store) {
+    struct named_walk walk = {.store = store, .unpin = true};
+    lore_status ignored = walk_named(&walk);
+    (void)ignored;
+}

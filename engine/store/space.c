@@ -1,0 +1,67 @@
+/*
+ * space.c - full disks. The reserve is a file of zeros that is given up when the disk is full, so that deletes, and the compaction that
+ * gives their space back, can run; it is made again when there is room for it twice over. The quota bounds the bytes of live segments.
+ */
+#include <inttypes.h>
+
+#include "store/store_internal.h"
+
+#include "base/poison.h"
+
+#define RESERVE_NAME  "RESERVE"
+#define ZEROS_BYTES   (64u << 10)
+
+lore_status space_check_quota(lore_store *store, bool frees_space) {
+    uint64_t quota = store->options.quota_bytes;
+    if (quota == 0 || frees_space) return LORE_OK;
+    struct lsm_stats stats;
+    lsm_stats_get(store->lsm, &stats);
+    uint64_t bytes = stats.table_bytes + stats.blob_bytes + stats.row_bytes;
+    if (bytes < quota) return LORE_OK;
+    return fail(LORE_FULL, "%s: %" PRIu64 " bytes of segments, the quota is %" PRIu64
+                           "; delete something and compact, or raise quota_bytes",
+                store->path, bytes, quota);
+}
+
+bool space_release_reserve(lore_store *store) {
+    char path[PATH_BYTES_MAX];
+    if (store->options.reserve_bytes == 0 || path_join(path, store->dir, RESERVE_NAME) != LORE_OK)
+        return false;
+    bool released = fs_unlink(store->env, path) == LORE_OK;
+    if (released)
+        log_write(&store->logger, LORE_LOG_WARNING, "%s: the disk is full; the reserve is given up", path);
+    return released;
+}
+
+static lore_status write_reserve(lore_store *store, const char *path) {
+    void *zeros;
+    TRY(mem_new(&store->work_allocator.base, ZEROS_BYTES, &zeros));
+    struct file *file = NULL;
+    lore_status status =
+        fs_open(store->env, path, FILE_CREATE, store->options.group_access, &file);
+    for (uint64_t at = 0; status == LORE_OK && at < store->options.reserve_bytes; at += ZEROS_BYTES) {
+        uint64_t left = store->options.reserve_bytes - at;
+        status = file_write(file, at, zeros, left < ZEROS_BYTES ? (size_t)left : ZEROS_BYTES);
+    }
+    /* Not synced: what a crash leaves of it is found by its size and made anew. */
+    file_close(file);
+    mem_put(&store->work_allocator.base, zeros, ZEROS_BYTES);
+    return status;
+}
+
+void space_restore_reserve(lore_store *store) {
+    char path[PATH_BYTES_MAX];
+    uint64_t want = store->options.reserve_bytes, size = 0, free_bytes = 0;
+    bool is_dir;
+    uint32_t mode;
+    if (want == 0 || path_join(path, store->dir, RESERVE_NAME) != LORE_OK) return;
+    struct fs *fs = store->env->fs;
+    lore_status status = fs->ops->stat(fs, path, &size, &is_dir, &mode);
+    if (status == LORE_OK && size == want) return;
+    if (fs->ops->space(fs, store->dir, &free_bytes) != LORE_OK || free_bytes < 2 * want) return;
+    if (status == LORE_OK && fs_unlink(store->env, path) != LORE_OK) return;
+    if (write_reserve(store, path) != LORE_OK) {
+        lore_status ignored = fs_unlink(store->env, path);
+        (void)ignored;
+    }
+}
