@@ -77,12 +77,15 @@ struct segment_summary {
 };
 
 void segment_summary_init(struct segment_summary *summary, const struct allocator *allocator);
+/* Initialised and empty afterwards. */
 void segment_summary_deinit(struct segment_summary *summary);
+/* `to` is initialised; its allocator stays. On failure it is empty. */
 MUST_USE lore_status segment_summary_copy(struct segment_summary *to, const struct segment_summary *from);
 /* Canonical bytes, for the footer (starred fields zero) and the catalog (with them). */
 MUST_USE lore_status segment_summary_encode(const struct segment_summary *summary, bool for_footer,
                                             struct bytes *out);
-/* LORE_CORRUPTION on anything malformed. `r` is left after it. */
+/* LORE_CORRUPTION on anything malformed, with the summary empty; LORE_UNSUPPORTED for a later format. `summary` is
+ * initialised. `r` is left after it. */
 MUST_USE lore_status segment_summary_decode(struct reader *r, struct segment_summary *summary);
 
 #define SEGMENT_NAME_BYTES 32u
