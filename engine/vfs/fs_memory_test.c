@@ -335,6 +335,30 @@ static enum crash_fate keep_all(void *context, size_t index, uint64_t *tear) {
     return CRASH_KEPT;
 }
 
+static enum crash_fate any_fate(void *context, size_t index, uint64_t *tear) {
+    (void)index;
+    *tear = next_random(context);
+    return (enum crash_fate)(next_random(context) & 3);
+}
+
+/* Whatever a crash keeps, the result is a whole file system, which a sync and a crash do not
+ * change. */
+static void crash_at_random(struct disk *disk, uint64_t *random) {
+    for (int i = 0; i < 5; i++) {
+        struct fs_memory *clone, *second;
+        struct disk after, after_second;
+        assert_int_equal(fs_memory_crash_clone(disk->memory, any_fate, random, &clone), LORE_OK);
+        use(&after, clone);
+        assert_int_equal(fs_memory_pending_count(clone), 0);
+        uint64_t sum = sum_of(&after.env, "/");
+        assert_int_equal(fs_memory_crash_clone(clone, any_fate, random, &second), LORE_OK);
+        use(&after_second, second);
+        assert_int_equal(sum_of(&after_second.env, "/"), sum);
+        fs_memory_destroy(second);
+        fs_memory_destroy(clone);
+    }
+}
+
 static void test_agrees_with_posix(void **state) {
     (void)state;
     char root[] = "/tmp/lore-memory-test-XXXXXX";
@@ -360,6 +384,7 @@ static void test_agrees_with_posix(void **state) {
         }
         uint64_t sum = sum_of(env_posix(), posix_root);
         assert_int_equal(sum_of(&disk.env, "/x"), sum);
+        crash_at_random(&disk, &random);
         /* All kept, a crash changes nothing; and the process's death never does. */
         struct fs_memory *clone;
         struct disk after;
@@ -454,6 +479,27 @@ static void test_crash_tears_at_sectors(void **state) {
         assert_int_equal(count, cases[i].x_bytes);
         fs_memory_destroy(after.memory);
     }
+    disk_close(&disk);
+}
+
+static void test_tears_repeat_after_64_sectors(void **state) {
+    (void)state;
+    static char text[66 * 512 + 1];
+    struct disk disk;
+    disk_open(&disk, 0);
+    put_at(&disk.env, "a", 0, "");
+    sync_names(&disk.env, "/");
+    memset(text, 'x', sizeof text - 1);
+    put_at(&disk.env, "a", 0, text);
+    struct disk after;
+    crash(&disk, (struct choice){0, 0, CRASH_TORN, 1}, &after);
+    uint64_t size;
+    const uint8_t *bytes = fs_memory_bytes(after.memory, "a", &size);
+    assert_int_equal(size, 65 * 512);
+    for (uint64_t at = 0; at < size; at++) {
+        assert_int_equal(bytes[at], at < 512 || at >= size - 512 ? 'x' : 0);
+    }
+    fs_memory_destroy(after.memory);
     disk_close(&disk);
 }
 
@@ -600,6 +646,10 @@ static void test_damage_in_place(void **state) {
     put_at(&after.env, "a", 3, "d");
     assert_string_equal(content_of(&after.env, "a"), "aXcd");
     fs_memory_destroy(after.memory);
+    bytes[0] = 'Y'; /* and a write after it does not undo it */
+    put_at(&disk.env, "a", 3, "e");
+    assert_string_equal(content_of(&disk.env, "a"), "Ybce");
+    expect_after(&disk, 0, "a", "Ybc");
     disk_close(&disk);
 }
 
@@ -744,6 +794,7 @@ int main(void) {
         cmocka_unit_test(test_crash_keeps_any_subset_of_writes),
         cmocka_unit_test(test_crash_over_truncates),
         cmocka_unit_test(test_crash_tears_at_sectors),
+        cmocka_unit_test(test_tears_repeat_after_64_sectors),
         cmocka_unit_test(test_name_needs_its_folder_synced),
         cmocka_unit_test(test_rename_is_one_change),
         cmocka_unit_test(test_rename_between_folders),

@@ -249,6 +249,42 @@ static void test_time_moves_by_waiting(void **state) {
     assert_in_range(woken_early, 1, SEEDS);
 }
 
+static void nap(void *context) {
+    struct world *world = context;
+    for (int i = 0; i < 10; i++) {
+        uint64_t before = world->sys->ops->monotonic_us(world->sys);
+        world->sys->ops->sleep_us(world->sys, 5);
+        assert_true(world->sys->ops->monotonic_us(world->sys) >= before + 6);
+    }
+    world->count = 1;
+}
+
+/* Sleepers wake though somebody else is always ready to run, and the clock never runs backwards. */
+static void test_sleepers_wake_beside_the_busy(void **state) {
+    (void)state;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        for (int reads = 0; reads < 20; reads += 19) {
+            struct world world;
+            struct thread *thread;
+            world_open(&world, seed);
+            struct sys *sys = world.sys;
+            assert_int_equal(sys->ops->thread_start(sys, nap, &world, &thread), LORE_OK);
+            uint64_t last = 0;
+            for (int i = 0; i < 100000 && world.count == 0; i++) {
+                for (int j = 0; j < reads; j++) {
+                    uint64_t now = sys->ops->monotonic_us(sys);
+                    assert_true(now > last);
+                    last = now;
+                }
+                sched_sim_yield(world.sim);
+            }
+            assert_int_equal(world.count, 1);
+            sys->ops->thread_join(sys, thread);
+            world_close(&world);
+        }
+    }
+}
+
 static void test_randomness_comes_from_the_seed(void **state) {
     (void)state;
     uint8_t bytes[3][16];
@@ -296,6 +332,7 @@ int main(void) {
         cmocka_unit_test(test_makers_and_takers),
         cmocka_unit_test(test_signal_wakes_one),
         cmocka_unit_test(test_time_moves_by_waiting),
+        cmocka_unit_test(test_sleepers_wake_beside_the_busy),
         cmocka_unit_test(test_randomness_comes_from_the_seed),
         cmocka_unit_test(test_deadlock_is_told),
     };
