@@ -150,25 +150,23 @@ static void i8_dot_norm(const int8_t *query, const uint8_t *rows, size_t stride,
     i8_rows(query, rows, stride, n, dims, dots, norms, true);
 }
 
-static uint64_t load_word(const uint8_t *at, size_t size) {
-    uint64_t word = 0;
-    memcpy(&word, at, size);
+static uint64_t load_word(const uint8_t *at) {
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
     return word;
 }
 
 static void hamming(const uint8_t *query, const uint8_t *rows, size_t stride, size_t n,
                     uint32_t row_bytes, int32_t *counts) {
-    uint32_t whole = row_bytes / 8 * 8;
     for (size_t r = 0; r < n; r++) {
         const uint8_t *row = rows + r * stride;
         int64_t count = 0;
-        for (uint32_t at = 0; at < whole; at += 8) {
-            count += _mm_popcnt_u64(load_word(query + at, 8) ^ load_word(row + at, 8));
+        uint32_t at = 0;
+        for (; at + 8 <= row_bytes; at += 8) {
+            count += _mm_popcnt_u64(load_word(query + at) ^ load_word(row + at));
         }
-        size_t left = row_bytes - whole;
-        if (left > 0) {
-            count += _mm_popcnt_u64(load_word(query + whole, left) ^ load_word(row + whole, left));
-        }
+        for (; at < row_bytes; at++)
+            count += _mm_popcnt_u32((unsigned)(query[at] ^ row[at]));
         counts[r] = (int32_t)count;
     }
 }

@@ -43,6 +43,7 @@ ALWAYS_INLINE void sum_rows(const float *query, const uint8_t *rows, size_t stri
             } else {
                 load_block(block, row + at * element_bytes, left, half);
             }
+#pragma GCC unroll 32 /* so that the lanes stay in registers */
             for (uint32_t i = 0; i < DISTANCE_LANES; i++) {
                 float q = query[at + i];
                 float d = what == SUM_L2 ? q - block[i] : block[i];

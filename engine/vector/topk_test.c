@@ -10,6 +10,8 @@
 
 #include "vector/topk.h"
 
+static uint64_t seed;
+
 static int compare(const void *a, const void *b) {
     const struct topk_entry *x = a;
     const struct topk_entry *y = b;
@@ -66,8 +68,7 @@ static void infinite_distances_order(void **unused) {
 /* Few distinct distances, so that ties are common; offers in a random order. */
 static void agrees_with_sorting(void **unused) {
     (void)unused;
-    uint64_t state = (uint64_t)time(NULL) * 2 + 1;
-    print_message("seed %llu\n", (unsigned long long)state);
+    uint64_t state = seed;
     struct topk_entry all[300];
     struct topk_entry memory[320];
     for (int round = 0; round < 500; round++) {
@@ -91,7 +92,10 @@ static void agrees_with_sorting(void **unused) {
     }
 }
 
-int main(void) {
+/* A seed may be given, to meet an earlier run again. */
+int main(int argc, char **argv) {
+    seed = argc > 1 ? strtoull(argv[1], NULL, 10) : (uint64_t)time(NULL) * 2 + 1;
+    print_message("seed %llu\n", (unsigned long long)seed);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_none_when_k_is_zero),
         cmocka_unit_test(ties_break_by_row_ascending),
