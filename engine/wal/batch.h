@@ -21,6 +21,10 @@
 #include "base/entry.h"
 
 #define BATCH_HEADER_BYTES 24u
+/* Of the payload: its length is 32 bits in the log, and all of it is in memory. */
+#define BATCH_BYTES_MAX (UINT32_C(1) << 30)
+/* What a memtable takes for an entry beside its key and value, at most: memtable_bytes is made of it. */
+#define BATCH_ENTRY_OVERHEAD 160u
 
 enum condition_kind { CONDITION_ABSENT = 1, CONDITION_UNCHANGED = 2 };
 
@@ -33,13 +37,16 @@ struct batch {
     uint32_t conditions_count;
     uint64_t memtable_bytes;  /* what its entries will take in a memtable, at most */
     bool sealed;              /* rows patched: not to be written twice */
+    size_t key_at, key_size;     /* of the entry added last, in payload */
+    size_t value_at, value_size; /* likewise */
 };
 
 void batch_init(struct batch *batch, const struct allocator *allocator);
 void batch_deinit(struct batch *batch);
 void batch_clear(struct batch *batch);
 
-/* Keys come with their keyspace at the head; lengths are checked here (LORE_TOO_BIG). */
+/* Keys come with their keyspace at the head; lengths are checked here (LORE_TOO_BIG), and that a range is not empty,
+ * that an operand is one, that a vector's key is one (LORE_INVALID). After a failure the batch is as before. */
 MUST_USE lore_status batch_put(struct batch *batch, lore_slice key, lore_slice value);
 MUST_USE lore_status batch_delete(struct batch *batch, lore_slice key);
 MUST_USE lore_status batch_delete_range(struct batch *batch, lore_slice begin, lore_slice end);
@@ -48,13 +55,13 @@ MUST_USE lore_status batch_vector(struct batch *batch, lore_slice key, lore_slic
 /* Take one more new row; its number within the batch. */
 uint32_t batch_take_row(struct batch *batch);
 /* The entry added last holds the number of a new row as 8 big-endian bytes at `at` bytes into its key (or its
- * value): note it as a row slot. */
+ * value): note it as a row slot. After a failure the batch is good for nothing but clear and deinit. */
 MUST_USE lore_status batch_row_in_key(struct batch *batch, size_t at);
 MUST_USE lore_status batch_row_in_value(struct batch *batch, size_t at);
 MUST_USE lore_status batch_require_absent(struct batch *batch, lore_slice key);
 MUST_USE lore_status batch_require_unchanged(struct batch *batch, lore_slice key, uint64_t sequence);
 
-/* Set sequence and first row, and patch the row slots. A batch that is written again is sealed anew (slots hold
+/* The batch has entries, or there is nothing to write. Set sequence and first row, and patch the row slots. A batch that is written again is sealed anew (slots hold
  * the number within the batch again after batch_unseal). */
 void batch_seal(struct batch *batch, uint64_t first_sequence, uint64_t first_row);
 void batch_unseal(struct batch *batch);

@@ -37,13 +37,18 @@
  *   promise a record of its own, LOG_PROMISE_BYTES long, kind LOG_PROMISE, whose payload is
  *              0  u64  promise magic
  *              8  u64  synced: every byte of this file below this offset was on stable storage
- *             16  u64  XXH3-64 of the two before and of its own offset, seeded by the salt
+ *             16  u64  XXH3-64 of the two before and of the record's own offset, seeded by the salt
  *           It is chained like any other, and can also be found alone: a search for it after damage tells a torn
  *           tail (no promise beyond) from damage below a promise.
+ *   close   the last record of a file that was closed. Its payload is a promise too, and the record before it is
+ *           one: so each of the two is seen by the other when it is damaged, and nothing else is in doubt
  *
  * Validity. Records are valid from the header on, up to the first whose check fails. All bytes zero from there:
  * the log ends. Otherwise, if a promise found anywhere after the failure says that the failing offset was synced:
  * corruption. Otherwise: a tail torn by a crash, not acknowledged, and cut.
+ *
+ * A file whose header fails its check and that is no longer than a header was never written to: the header is
+ * synced before the first record is.
  */
 #ifndef LORE_WAL_LOG_FORMAT_H
 #define LORE_WAL_LOG_FORMAT_H
@@ -63,7 +68,7 @@ enum log_family { LOG_FAMILY_WAL, LOG_FAMILY_EDITS };
 enum log_record_kind {
     LOG_BATCH = 1,            /* wal: wal/batch.h */
     LOG_PROMISE = 2,          /* both */
-    LOG_CLOSE = 3,            /* both: nothing follows in this file; payload empty */
+    LOG_CLOSE = 3,            /* both: nothing follows in this file; payload as a promise's */
     LOG_EDIT = 4,             /* edits: one numbered edit, catalog/edits.h */
     LOG_CHECKPOINT = 5,       /* edits: a part of the checkpoint that begins the file */
     LOG_CHECKPOINT_END = 6    /* edits: the checkpoint is whole */
@@ -84,5 +89,20 @@ void log_header_encode(const struct log_header *header, uint8_t out[LOG_HEADER_B
 /* LORE_CORRUPTION or LORE_UNSUPPORTED, with `path` in the text. */
 MUST_USE lore_status log_header_decode(const uint8_t in[LOG_HEADER_BYTES], const char *path,
                                        enum log_family family, struct log_header *header);
+
+/* ---- shared by writer and reader ---- */
+
+/* Bytes of a whole record, with its padding. payload_bytes < 2^32. */
+uint64_t log_record_bytes(uint64_t payload_bytes);
+/* The check of a whole record (its own check field is not read). */
+uint64_t log_record_check(uint64_t salt, uint64_t offset, uint64_t previous_check, const uint8_t *record,
+                          size_t record_bytes);
+/* The header's check, as a header encoded or decoded successfully holds it. */
+uint64_t log_header_check(const uint8_t header[LOG_HEADER_BYTES]);
+/* `offset` is the record's. */
+void log_promise_encode(uint64_t salt, uint64_t offset, uint64_t synced,
+                        uint8_t out[LOG_PROMISE_PAYLOAD_BYTES]);
+bool log_promise_decode(uint64_t salt, uint64_t offset, const uint8_t in[LOG_PROMISE_PAYLOAD_BYTES],
+                        uint64_t *synced);
 
 #endif
