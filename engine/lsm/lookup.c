@@ -8,6 +8,7 @@
  */
 #include <assert.h>
 
+#include "base/merge.h"
 #include "lsm/lsm_internal.h"
 
 #include "base/poison.h"
