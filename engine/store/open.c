@@ -136,6 +136,11 @@ void store_free(lore_store *store) {
     env_mutex_destroy(env, store->background.step_mutex);
     env_mutex_destroy(env, store->background.mutex);
     env_condition_destroy(env, store->background.wake);
+    if (store->building && store->lock != NULL) {
+        /* Never published: nobody can see it, and the next writer would clear it away. */
+        lore_status ignored = fs_remove_tree(env, store->dir);
+        (void)ignored;
+    }
     if (store->lock != NULL) env->fs->ops->unlock(env->fs, store->lock);
     if (store->hooks.destroy != NULL) store->hooks.destroy(store->hooks.context);
     mem_put(env->allocator, store, sizeof *store);

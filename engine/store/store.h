@@ -49,6 +49,9 @@ struct store_hooks {
 MUST_USE lore_status store_open(const char *path, const lore_options *options,
                                 const struct store_hooks *hooks, lore_store **store);
 lore_status store_close(lore_store *store);
+/* lore_generation_begin with the hooks of the floors above. */
+MUST_USE lore_status store_generation_begin(const char *path, bool replace, const lore_options *options,
+                                            const struct store_hooks *hooks, lore_store **store);
 void *store_hook_context(lore_store *store);
 
 const lore_env *store_env(lore_store *store);
