@@ -53,6 +53,7 @@ struct range_node {
     uint8_t bytes[]; /* begin, end */
 };
 
+_Static_assert(BATCH_ENTRY_OVERHEAD == MEMTABLE_ENTRY_OVERHEAD, "batches promise the same");
 _Static_assert(sizeof(struct node) + HEIGHT_MAX * sizeof(_Atomic(struct node *)) + NODE_ALIGN <=
                    MEMTABLE_ENTRY_OVERHEAD,
                "a node fits what batches promise for an entry");
