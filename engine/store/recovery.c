@@ -156,22 +156,8 @@ static lore_status keep_tail(struct replay *replay, const char *path) {
     snprintf(name, sizeof name, "log-%010" PRIu64 ".tail-%" PRIu64 "-%" PRId64, replay->number,
              replay->end.end, env_now_us(env));
     TRY(path_join(copy, dir, name));
-    /* A tail is at most a group; more than this is kept only in its beginning. */
-    size_t size = replay->end.tail_bytes < (1u << 20) ? (size_t)replay->end.tail_bytes : 1u << 20;
-    void *bytes;
-    TRY(mem_get(&store->work_allocator.base, size, &bytes));
-    struct file *file = NULL;
-    status = fs_open(env, path, FILE_READ, false, &file);
-    if (status == LORE_OK) status = file_read_exact(file, path, replay->end.end, bytes, size);
-    file_close(file);
-    file = NULL;
-    if (status == LORE_OK) status = fs_open(env, copy, FILE_CREATE, store->options.group_access, &file);
-    if (status == LORE_OK) status = file_write(file, 0, bytes, size);
-    if (status == LORE_OK) status = file_sync(file);
-    file_close(file);
-    mem_put(&store->work_allocator.base, bytes, size);
-    TRY(status);
-    TRY(env->fs->ops->sync_dir(env->fs, dir));
+    TRY(log_tail_set_aside(env, &store->work_allocator.base, path, replay->end.end,
+                           replay->end.tail_bytes, copy, store->options.group_access));
     TRY(env->fs->ops->sync_dir(env->fs, store->dir));
     store->log_bytes_cut = replay->end.tail_bytes;
     log_write(&store->logger, LORE_LOG_WARNING,
