@@ -64,7 +64,8 @@ static size_t compress_to(struct segment_packer *packer, lore_slice raw, uint8_t
     return size > 0 ? (size_t)size : 0;
 }
 
-lore_status segment_pack(struct segment_packer *packer, lore_slice raw, lore_slice *stored) {
+static lore_status pack(struct segment_packer *packer, lore_slice raw, bool compress,
+                        lore_slice *stored) {
     if (raw.size > UINT32_MAX - BLOCK_HEADER_BYTES)
         return fail(LORE_TOO_BIG, "a block of %zu bytes", raw.size);
     bytes_clear(&packer->stored);
@@ -72,7 +73,7 @@ lore_status segment_pack(struct segment_packer *packer, lore_slice raw, lore_sli
     TRY(bytes_extend(&packer->stored, BLOCK_HEADER_BYTES + raw.size, &out));
     size_t room = raw.size - raw.size / 8;
     size_t size = 0;
-    if (packer->compress && raw.size >= 8 && raw.size <= LZ4_MAX_INPUT_SIZE) {
+    if (compress && raw.size >= 8 && raw.size <= LZ4_MAX_INPUT_SIZE) {
         TRY(take_state(packer));
         size = compress_to(packer, raw, out + BLOCK_HEADER_BYTES, room);
     }
@@ -85,6 +86,14 @@ lore_status segment_pack(struct segment_packer *packer, lore_slice raw, lore_sli
     }
     *stored = slice(out, BLOCK_HEADER_BYTES + size);
     return LORE_OK;
+}
+
+lore_status segment_pack(struct segment_packer *packer, lore_slice raw, lore_slice *stored) {
+    return pack(packer, raw, packer->compress, stored);
+}
+
+lore_status segment_pack_plain(struct segment_packer *packer, lore_slice raw, lore_slice *stored) {
+    return pack(packer, raw, false, stored);
 }
 
 /* ---- unpacking ---- */

@@ -36,6 +36,9 @@ void segment_packer_init(struct segment_packer *packer, const struct allocator *
 void segment_packer_deinit(struct segment_packer *packer);
 /* `raw` as a stored block, compressed if the packer does and it saves an eighth. *stored is valid until the next call. */
 MUST_USE lore_status segment_pack(struct segment_packer *packer, lore_slice raw, lore_slice *stored);
+/* The same, never compressed: for bytes that look random. */
+MUST_USE lore_status segment_pack_plain(struct segment_packer *packer, lore_slice raw,
+                                        lore_slice *stored);
 
 /* A stored block taken apart. */
 struct segment_stored {

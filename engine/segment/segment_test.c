@@ -1,46 +1,9 @@
 /*
  * segment_test.c - summaries as bytes, names, and files between writer and reader.
  */
-#include "segment/segment_file.h"
-#include "segment/table.h"
+#include "segment/segment_testing.h"
 
-#include "base/testing.h"
-#include "vfs/fs_memory.h"
-
-struct fixture {
-    struct test_allocator allocator;
-    struct fs_memory *disk;
-    lore_env env;
-    struct budget budget;
-    struct segment_context context;
-};
-
-static void set_up(struct fixture *f) {
-    memset(f, 0, sizeof *f);
-    test_allocator_init(&f->allocator);
-    const struct allocator *host = env_posix()->allocator;
-    assert_ok(fs_memory_create(host, 0, &f->disk));
-    f->env = (lore_env){host, fs_memory_fs(f->disk), env_posix()->sys};
-    budget_init(&f->budget, 64u << 20);
-    f->context.env = &f->env;
-    f->context.table_allocator = &f->allocator.base;
-    f->context.work_allocator = &f->allocator.base;
-    f->context.dir = "g";
-    memset(f->context.identity.store_id, 7, 16);
-    memset(f->context.identity.lineage, 9, 16);
-    assert_ok(f->env.fs->ops->make_dir(f->env.fs, "g", false));
-    assert_ok(file_pool_create(&f->env, host, 8, false, &f->context.files));
-    assert_ok(block_cache_create(&f->env, &f->budget, 8u << 20, &f->context.cache));
-}
-
-static void tear_down(struct fixture *f) {
-    block_cache_destroy(f->context.cache);
-    file_pool_destroy(f->context.files);
-    fs_memory_destroy(f->disk);
-    assert_int_equal(f->allocator.blocks, 0);
-}
-
-static void fill_summary(struct segment_summary *summary, const struct fixture *f) {
+static void fill_summary(struct segment_summary *summary, const struct segment_fixture *f) {
     static const uint64_t inputs[] = {3, 5, 9};
     summary->kind = SEGMENT_BLOB;
     summary->id = 12;
@@ -73,8 +36,8 @@ static void fill_summary(struct segment_summary *summary, const struct fixture *
 
 static void test_summary_round_trip(void **state) {
     (void)state;
-    struct fixture f;
-    set_up(&f);
+    struct segment_fixture f;
+    segment_fixture_init(&f);
     struct segment_summary summary, copy, decoded;
     segment_summary_init(&summary, &f.allocator.base);
     segment_summary_init(&copy, &f.allocator.base);
@@ -119,7 +82,7 @@ static void test_summary_round_trip(void **state) {
     segment_summary_deinit(&summary);
     segment_summary_deinit(&copy);
     segment_summary_deinit(&decoded);
-    tear_down(&f);
+    segment_fixture_deinit(&f);
 }
 
 static void test_names(void **state) {
@@ -150,8 +113,8 @@ static void test_names(void **state) {
 }
 
 /* A file of kind blob with the blocks given, and its summary. */
-static void write_file(struct fixture *f, struct segment_summary *summary, const lore_slice *blocks,
-                       struct segment_place *places, size_t count) {
+static void write_file(struct segment_fixture *f, struct segment_summary *summary,
+                       const lore_slice *blocks, struct segment_place *places, size_t count) {
     struct segment_writer *writer;
     void *memory;
     assert_ok(mem_new(&f->allocator.base, sizeof *writer, &memory));
@@ -174,7 +137,7 @@ static void write_file(struct fixture *f, struct segment_summary *summary, const
     mem_put(&f->allocator.base, writer, sizeof *writer);
 }
 
-static lore_status read_file(struct fixture *f, const struct segment_summary *summary) {
+static lore_status read_file(struct segment_fixture *f, const struct segment_summary *summary) {
     struct pooled_file *file;
     assert_ok(pooled_file_create(f->context.files, "g/000000000012.blob", &file));
     struct bytes body = bytes_empty(&f->allocator.base);
@@ -193,8 +156,8 @@ static lore_status read_file(struct fixture *f, const struct segment_summary *su
 
 static void test_file_round_trip(void **state) {
     (void)state;
-    struct fixture f;
-    set_up(&f);
+    struct segment_fixture f;
+    segment_fixture_init(&f);
     struct segment_summary summary, described;
     segment_summary_init(&summary, &f.allocator.base);
     segment_summary_init(&described, &f.allocator.base);
@@ -203,9 +166,10 @@ static void test_file_round_trip(void **state) {
     uint64_t seed = 1;
     for (size_t i = 0; i < sizeof mixed; i++)
         mixed[i] = (char)test_random(&seed);
-    lore_slice blocks[] = {slice(zeros, sizeof zeros), slice(mixed, sizeof mixed), slice(NULL, 0)};
-    struct segment_place places[3];
-    write_file(&f, &summary, blocks, places, 3);
+    lore_slice blocks[] = {slice(zeros, sizeof zeros), slice(mixed, sizeof mixed), slice(NULL, 0),
+                           slice(NULL, 0)};
+    struct segment_place places[4];
+    write_file(&f, &summary, blocks, places, 4);
     assert_true(places[0].length < 1000);
     assert_int_equal(places[1].length, sizeof mixed + BLOCK_HEADER_BYTES);
     assert_ok(read_file(&f, &summary));
@@ -215,7 +179,7 @@ static void test_file_round_trip(void **state) {
     assert_ok(segment_describe(file, &described));
     assert_int_equal(described.footer_check, summary.footer_check);
     struct bytes stored = bytes_empty(&f.allocator.base), raw = stored;
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 4; i++) {
         assert_ok(segment_block_read(file, 12, &places[i], sizeof zeros, &stored, &raw));
         assert_true(slice_equal(bytes_slice(&raw), blocks[i]));
         struct read_count count = {0};
@@ -234,6 +198,12 @@ static void test_file_round_trip(void **state) {
                   LORE_CORRUPTION);
     assert_status(segment_block_read(file, 13, &places[0], sizeof zeros, &stored, &raw),
                   LORE_CORRUPTION);
+    /* The same bytes at another place are not the same block. */
+    assert_int_equal(places[2].length, places[3].length);
+    struct segment_place moved = places[3];
+    moved.check = places[2].check;
+    assert_status(segment_block_read(file, 12, &moved, sizeof zeros, &stored, &raw),
+                  LORE_CORRUPTION);
     bytes_free(&stored);
     bytes_free(&raw);
     pooled_file_release(file);
@@ -244,13 +214,13 @@ static void test_file_round_trip(void **state) {
     assert_non_null(strstr(lore_error_message(), "entries"));
     segment_summary_deinit(&summary);
     segment_summary_deinit(&described);
-    tear_down(&f);
+    segment_fixture_deinit(&f);
 }
 
 static void test_damaged_file(void **state) {
     (void)state;
-    struct fixture f;
-    set_up(&f);
+    struct segment_fixture f;
+    segment_fixture_init(&f);
     struct segment_summary summary;
     segment_summary_init(&summary, &f.allocator.base);
     fill_summary(&summary, &f);
@@ -275,13 +245,13 @@ static void test_damaged_file(void **state) {
     }
     file_close(file);
     segment_summary_deinit(&summary);
-    tear_down(&f);
+    segment_fixture_deinit(&f);
 }
 
 static void test_unfinished_writer_removes_its_file(void **state) {
     (void)state;
-    struct fixture f;
-    set_up(&f);
+    struct segment_fixture f;
+    segment_fixture_init(&f);
     static struct segment_writer writer;
     assert_ok(segment_writer_init(&writer, &f.context, SEGMENT_TABLE, 1));
     static struct segment_writer second;
@@ -290,7 +260,7 @@ static void test_unfinished_writer_removes_its_file(void **state) {
     segment_writer_deinit(&writer);
     uint64_t size;
     assert_null(fs_memory_bytes(f.disk, "g/000000000001.table", &size));
-    tear_down(&f);
+    segment_fixture_deinit(&f);
 }
 
 int main(void) {
