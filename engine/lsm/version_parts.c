@@ -181,15 +181,17 @@ lore_status version_take_apart(const struct version *version, struct version_par
 
 /* ---- building ---- */
 
-/* Level, then newer runs first, then keys in order: of disjoint ranges the last keys tell. */
+/* Level, then newer runs first, then keys in order: of disjoint ranges the last keys tell, but for
+ * one that its cut leaves nothing of, which comes behind what took its place. */
 static int compare_placed(const struct placed_table *a, const struct placed_table *b) {
     if (a->level != b->level) return a->level < b->level ? -1 : 1;
     if (a->run_order != b->run_order) return a->run_order > b->run_order ? -1 : 1;
     if (a->run != b->run) return a->run > b->run ? -1 : 1;
-    int order = slice_compare(bytes_slice(&a->handle->summary.last_key),
-                              bytes_slice(&b->handle->summary.last_key));
+    const struct segment_summary *x = &a->handle->summary, *y = &b->handle->summary;
+    int order = slice_compare(bytes_slice(&x->last_key), bytes_slice(&y->last_key));
     if (order != 0) return order;
-    return (int)b->handle->summary.last_key_exclusive - (int)a->handle->summary.last_key_exclusive;
+    if (x->last_key_exclusive != y->last_key_exclusive) return x->last_key_exclusive ? -1 : 1;
+    return slice_compare(bytes_slice(&a->cut), bytes_slice(&b->cut));
 }
 
 /* By insertion: changes touch few places of what was sorted before, so this is close to linear. */
@@ -214,13 +216,22 @@ static bool same_run(const struct placed_table *a, const struct placed_table *b)
     return a->level == b->level && a->run == b->run && a->run_order == b->run_order;
 }
 
+/* Whether `end` is the key right behind `key`. */
+static bool is_successor(lore_slice end, lore_slice key) {
+    return end.size == key.size + 1 && slice_starts_with(end, key) &&
+           ((const uint8_t *)end.data)[key.size] == 0;
+}
+
 /* Whether `next` begins only after `slot` has ended. */
 static bool in_order(const struct table_slot *slot, const struct table_slot *next) {
     bool exclusive;
     lore_slice lower = table_slot_lower(next, &exclusive);
     const struct segment_summary *summary = &slot->handle->summary;
-    int order = slice_compare(bytes_slice(&summary->last_key), lower);
-    return order < 0 || (order == 0 && (exclusive || summary->last_key_exclusive));
+    lore_slice last = bytes_slice(&summary->last_key);
+    int order = slice_compare(last, lower);
+    if (order < 0) return true;
+    if (order == 0) return exclusive || summary->last_key_exclusive;
+    return exclusive && summary->last_key_exclusive && is_successor(last, lower);
 }
 
 /* Slots and runs of `version` from sorted parts; nothing is moved yet but by copy. */
