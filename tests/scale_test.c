@@ -192,7 +192,7 @@ static void churn_round(lore_store *store, lore_batch *batch, unsigned round, ui
     uint64_t first = random_next(random) % (records - records / 50), last = first + records / 50;
     MUST(lore_delete_range(store, 1, key_of(first, key), key_of(last, end)));
     memset(versions + first, 0, last - first);
-    char name[16];
+    char name[32];
     snprintf(name, sizeof name, "round-%u", round);
     MUST(lore_snapshot_save(store, name));
     if (round > 1) {
