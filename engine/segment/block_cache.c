@@ -105,7 +105,7 @@ static uint64_t charge_of(uint32_t size) {
 
 static size_t chains_for(uint64_t share_bytes) {
     size_t count = BUCKETS_MIN;
-    while (count * SHARDS * BUCKET_BYTES < share_bytes && count < (UINT32_C(1) << 24))
+    while ((uint64_t)count * SHARDS * BUCKET_BYTES < share_bytes && count < (UINT32_C(1) << 24))
         count *= 2;
     return count;
 }
