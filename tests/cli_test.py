@@ -234,7 +234,7 @@ def test_embeddings():
     assert "embeddings" not in jrun("get", "a")
     near = jrun("search", "--vector", "v.raw", "--space", "v")
     assert ids(near)[0] == "b" and abs(near["results"][0]["distance"]) < 1e-6 and near["count"] == 3
-    assert ids(jrun("search", "--like", "b", "--space", "v")) == ["c", "a"]
+    assert ids(jrun("search", "--like", "b", "--space", "v")) == ["a", "c"]
     fails("search", "--like", "b", code=2, name="LORE_INVALID")
     fails("search", "--like", "nope", "--space", "v", code=4, name="LORE_NOT_FOUND")
     fails("search", "--vector", "v.raw", "--space", "w", code=4, name="LORE_NOT_FOUND")

@@ -41,7 +41,7 @@ static int vfail(struct cli *cli, int exit_code, const char *code, const char *f
     return exit_code;
 }
 
-int fail(struct cli *cli, int exit_code, const char *code, const char *format, ...) {
+int fail_with(struct cli *cli, int exit_code, const char *code, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     vfail(cli, exit_code, code, format, arguments);
@@ -78,7 +78,7 @@ int fail_errno(struct cli *cli, const char *format, ...) {
 }
 
 int fail_interrupted(struct cli *cli) {
-    return fail(cli, EXIT_INTERRUPTED, "LORE_CANCELLED", "interrupted");
+    return fail_with(cli, EXIT_INTERRUPTED, "LORE_CANCELLED", "interrupted");
 }
 
 int fail_next(struct cli *cli, const char *format, ...) {
@@ -279,8 +279,8 @@ int read_all(struct cli *cli, const char *path, size_t size_max, struct text *by
         size_t count = fread(buffer, 1, sizeof buffer, file);
         text_add(bytes, buffer, count);
         if (bytes->size > size_max) {
-            code = fail(cli, EXIT_FAILED, "LORE_TOO_BIG", "%s holds more than %zu bytes", path,
-                        size_max);
+            code = fail_with(cli, EXIT_FAILED, "LORE_TOO_BIG", "%s holds more than %zu bytes", path,
+                             size_max);
             break;
         }
         if (count == sizeof buffer) continue;

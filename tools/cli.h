@@ -49,7 +49,7 @@ struct cli {
     struct failure failure;
 };
 
-int fail(struct cli *cli, int exit_code, const char *code, const char *format, ...)
+int fail_with(struct cli *cli, int exit_code, const char *code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 int fail_usage(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* A call of the engine failed while the tool was doing `what` ("opening", "writing m1"). */

@@ -201,11 +201,11 @@ int cmd_backup(struct cli *cli) {
     progress_begin(&making.progress, cli, "B");
     int code = check_name(cli, making.manifest.label);
     if (code == 0 && path_exists(making.path.data)) {
-        fail(cli, EXIT_FAILED, "LORE_EXISTS", "%s is there already; a backup is never overwritten",
-             making.path.data);
+        fail_with(cli, EXIT_FAILED, "LORE_EXISTS",
+                  "%s is there already; a backup is never overwritten", making.path.data);
         code = fail_next(cli, "lore backup --name ANOTHER");
     } else if (code == 0 && !path_is_store(memory_path(cli))) {
-        fail(cli, EXIT_NO_STORE, "LORE_NO_STORE", "there is no store at %s", memory_path(cli));
+        fail_with(cli, EXIT_NO_STORE, "LORE_NO_STORE", "there is no store at %s", memory_path(cli));
         code = fail_next(cli, "lore init --memory-path %s", memory_path(cli));
     } else if (code == 0 && !fs_make_directories(directory)) {
         code = fail_errno(cli, "cannot make %s", directory);

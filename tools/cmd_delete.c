@@ -125,9 +125,9 @@ int cmd_delete(struct cli *cli) {
     code = by_id ? delete_ids(&deletion) : delete_matching(&deletion, &filters);
     if (code == 0) code = answer(&deletion);
     if (code == 0 && deletion.missing > 0) {
-        code = fail(cli, deletion.deleted > 0 ? EXIT_PARTIAL : EXIT_NOT_FOUND, "LORE_NOT_FOUND",
-                    "%" PRIu64 " of %zu ids are not there", deletion.missing,
-                    cli->args.operands_count);
+        code = fail_with(cli, deletion.deleted > 0 ? EXIT_PARTIAL : EXIT_NOT_FOUND,
+                         "LORE_NOT_FOUND", "%" PRIu64 " of %zu ids are not there", deletion.missing,
+                         cli->args.operands_count);
     }
     return store_close(cli, deletion.store, code);
 }

@@ -10,7 +10,8 @@ static int get_one(struct cli *cli, lore_store *store, const char *id) {
     lore_record *record = NULL;
     lore_status status = lore_memory_get(store, NULL, lore_slice_of(id), flags, &record);
     if (status == LORE_NOT_FOUND) {
-        fail(cli, EXIT_NOT_FOUND, "LORE_NOT_FOUND", "no memory \"%s\" in %s", id, memory_path(cli));
+        fail_with(cli, EXIT_NOT_FOUND, "LORE_NOT_FOUND", "no memory \"%s\" in %s", id,
+                  memory_path(cli));
         return fail_next(cli, "lore search --memory-path %s", memory_path(cli));
     }
     if (status != LORE_OK) return fail_status(cli, status, "reading %s", id);

@@ -199,8 +199,8 @@ static int on_bad(void *context, uint64_t where, lore_status status, const char 
     if (import->format == IMPORT_ARRAY) unit = "element";
     import->bad++;
     if (!import->skip_bad) {
-        fail(cli, EXIT_FAILED, lore_status_name(status), "%s, %s %" PRIu64 ": %s", import->path,
-             unit, where, why);
+        fail_with(cli, EXIT_FAILED, lore_status_name(status), "%s, %s %" PRIu64 ": %s",
+                  import->path, unit, where, why);
         text_printf(&cli->failure.message, "; %" PRIu64 " memories had been imported before it",
                     import->loader.written);
         return fail_next(
@@ -400,8 +400,8 @@ int cmd_import(struct cli *cli) {
     code = store_close(cli, store, code);
     if (code == 0) code = answer(import, dry_run);
     if (code == 0 && import->bad > 0) {
-        code = fail(cli, EXIT_PARTIAL, "LORE_INVALID", "%" PRIu64 " bad records were left out",
-                    import->bad);
+        code = fail_with(cli, EXIT_PARTIAL, "LORE_INVALID", "%" PRIu64 " bad records were left out",
+                         import->bad);
     }
     vector_file_close(&import->vectors);
     source_close(&import->source);

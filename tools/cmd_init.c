@@ -44,7 +44,8 @@ int cmd_init(struct cli *cli) {
     options.error_if_exists = args_count(&cli->args, "space") == 0;
     lore_status status = lore_open(memory_path(cli), &options, &store);
     if (status == LORE_EXISTS) {
-        fail(cli, EXIT_FAILED, "LORE_EXISTS", "there is a store at %s already", memory_path(cli));
+        fail_with(cli, EXIT_FAILED, "LORE_EXISTS", "there is a store at %s already",
+                  memory_path(cli));
         return fail_next(cli, "lore status --memory-path %s", memory_path(cli));
     }
     if (status != LORE_OK)

@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 static bool stop_at_first(void *context, lore_keyspace keyspace) {
     (void)keyspace;
@@ -64,7 +65,8 @@ static int open_target(struct cli *cli, lore_store **store) {
     bool holds = false;
     int code = holds_something(cli, *store, &holds);
     if (code == 0 && holds && !args_flag(&cli->args, "merge")) {
-        fail(cli, EXIT_FAILED, "LORE_EXISTS", "the store at %s is not empty", memory_path(cli));
+        fail_with(cli, EXIT_FAILED, "LORE_EXISTS", "the store at %s is not empty",
+                  memory_path(cli));
         code = fail_next(
             cli, "lore load --merge ...   (same ids are replaced), or another --memory-path");
     }
@@ -76,6 +78,8 @@ int cmd_load(struct cli *cli) {
     bool dry_run = args_flag(&cli->args, "dry-run");
     lore_store *store = NULL;
     struct dump_load_result result;
+    if (strcmp(path, "-") != 0 && !path_exists(path))
+        return fail_errno(cli, "cannot open %s", path);
     int code = dry_run ? 0 : open_target(cli, &store);
     if (code == 0) code = dump_load(cli, path, store, EXISTING_REPLACE, &result);
     code = store_close(cli, store, code);

@@ -86,7 +86,7 @@ static int read_embedding(struct cli *cli, const struct space_list *spaces, cons
     name[size] = 0;
     const struct space *space = space_list_find(spaces, name);
     if (space == NULL) {
-        fail(cli, EXIT_NOT_FOUND, "LORE_NOT_FOUND", "the store has no space \"%s\"", name);
+        fail_with(cli, EXIT_NOT_FOUND, "LORE_NOT_FOUND", "the store has no space \"%s\"", name);
         return fail_next(cli, "lore init --space name=%s,dims=N --memory-path %s", name,
                          memory_path(cli));
     }

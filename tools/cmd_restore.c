@@ -43,8 +43,8 @@ static int find_latest(struct restoring *restoring) {
     if (latest != NULL) {
         text_puts(&restoring->from, latest->path);
     } else {
-        fail(cli, EXIT_NOT_FOUND, "LORE_NOT_FOUND", "no whole, unlinked backup in %s",
-             backup_directory(cli));
+        fail_with(cli, EXIT_NOT_FOUND, "LORE_NOT_FOUND", "no whole, unlinked backup in %s",
+                  backup_directory(cli));
         code = fail_next(cli,
                          "lore list-snapshots --to %s   (a linked one can be restored by its name)",
                          backup_directory(cli));
@@ -68,15 +68,15 @@ static int find_source(struct restoring *restoring) {
     if (path_exists(name) && !fs_is_directory(name)) {
         restoring->is_dump = file_is_dump(name);
         if (restoring->is_dump) return 0;
-        return fail(cli, EXIT_CORRUPT, "LORE_CORRUPTION", "%s is neither a backup nor a dump",
-                    name);
+        return fail_with(cli, EXIT_CORRUPT, "LORE_CORRUPTION", "%s is neither a backup nor a dump",
+                         name);
     }
     if (fs_is_directory(name)) {
-        return fail(cli, EXIT_CORRUPT, "LORE_CORRUPTION",
-                    "%s has no " MANIFEST_NAME ": it is no finished backup", name);
+        return fail_with(cli, EXIT_CORRUPT, "LORE_CORRUPTION",
+                         "%s has no " MANIFEST_NAME ": it is no finished backup", name);
     }
-    fail(cli, EXIT_NOT_FOUND, "LORE_NOT_FOUND", "no backup \"%s\" in %s, and no such path", name,
-         backup_directory(cli));
+    fail_with(cli, EXIT_NOT_FOUND, "LORE_NOT_FOUND", "no backup \"%s\" in %s, and no such path",
+              name, backup_directory(cli));
     return fail_next(cli, "lore list-snapshots --to %s", backup_directory(cli));
 }
 
@@ -85,8 +85,8 @@ static int read_manifest(struct restoring *restoring) {
     struct text error = {0};
     bool fine = manifest_read(&restoring->manifest, restoring->from.data, &error);
     if (!fine)
-        fail(restoring->cli, EXIT_CORRUPT, "LORE_CORRUPTION", "%s: %s", restoring->from.data,
-             text_string(&error));
+        fail_with(restoring->cli, EXIT_CORRUPT, "LORE_CORRUPTION", "%s: %s", restoring->from.data,
+                  text_string(&error));
     text_free(&error);
     return fine ? 0 : restoring->cli->failure.exit_code;
 }
@@ -101,9 +101,9 @@ static int check_backup(struct restoring *restoring) {
         backup_check_files(cli, restoring->from.data, &restoring->manifest, &findings, &progress);
     progress_end(&progress);
     if (code == 0 && findings.damaged > 0) {
-        code = fail(cli, EXIT_CORRUPT, "LORE_CORRUPTION",
-                    "%" PRIu64 " files of the backup %s are damaged; nothing was restored",
-                    findings.damaged, restoring->from.data);
+        code = fail_with(cli, EXIT_CORRUPT, "LORE_CORRUPTION",
+                         "%" PRIu64 " files of the backup %s are damaged; nothing was restored",
+                         findings.damaged, restoring->from.data);
         fail_next(cli, "lore verify %s", restoring->from.data);
     }
     findings_free(&findings);
@@ -179,11 +179,12 @@ static int answer(const struct restoring *restoring, bool done) {
 
 static int refuse_unconfirmed(const struct restoring *restoring) {
     struct cli *cli = restoring->cli;
-    fail(cli, EXIT_USAGE, "LORE_EXISTS",
-         "%s holds a store: restoring %s would make the backup its next generation (the present "
-         "one is kept "
-         "as the safety snapshot); nothing was done",
-         restoring->target, restoring->from.data);
+    fail_with(
+        cli, EXIT_USAGE, "LORE_EXISTS",
+        "%s holds a store: restoring %s would make the backup its next generation (the present "
+        "one is kept "
+        "as the safety snapshot); nothing was done",
+        restoring->target, restoring->from.data);
     return fail_next(
         cli, "lore restore %s --target-path %s --confirm   (or --dry-run to check the backup)",
         restoring->from.data, restoring->target);

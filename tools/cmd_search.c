@@ -54,7 +54,7 @@ static int choose_space(struct cli *cli, const struct space_list *spaces,
     }
     *space = name == NULL ? spaces->spaces[0] : space_list_find(spaces, name);
     if (*space != NULL) return 0;
-    fail(cli, EXIT_NOT_FOUND, "LORE_NOT_FOUND", "the store has no space \"%s\"", name);
+    fail_with(cli, EXIT_NOT_FOUND, "LORE_NOT_FOUND", "the store has no space \"%s\"", name);
     return fail_next(cli, "lore status --memory-path %s", memory_path(cli));
 }
 
@@ -81,8 +81,9 @@ static int run_query(struct cli *cli, lore_store *store, const lore_query *query
     lore_results *results;
     lore_status status = lore_search(store, NULL, query, &results);
     if (status == LORE_NOT_FOUND && query->vector_of_id.size > 0) {
-        return fail(cli, EXIT_NOT_FOUND, "LORE_NOT_FOUND", "\"%s\" has no embedding in space %s",
-                    args_value(&cli->args, "like"), query->space);
+        return fail_with(cli, EXIT_NOT_FOUND, "LORE_NOT_FOUND",
+                         "\"%s\" has no embedding in space %s", args_value(&cli->args, "like"),
+                         query->space);
     }
     if (status != LORE_OK) return fail_status(cli, status, "searching");
     int code = show_results(cli, results, query->space != NULL, false);

@@ -36,7 +36,8 @@ static int verify_store(struct verifying *verifying, const struct manifest *mani
     struct cli *cli = verifying->cli;
     lore_store *store;
     int code = store_open_path(cli, verifying->path, OPEN_READ, &store);
-    if (code == EXIT_CORRUPT) {
+    bool known = verifying->findings.damaged > 0; /* a backup with files missing does not open */
+    if (code == EXIT_CORRUPT || (code != 0 && known && code != EXIT_INTERRUPTED)) {
         findings_note(&verifying->findings, true, "store", NULL,
                       text_string(&cli->failure.message));
         return 0;
@@ -128,8 +129,8 @@ static int answer(struct verifying *verifying) {
              findings->warnings);
     }
     if (code == 0 && findings->damaged > 0) {
-        code = fail(cli, EXIT_CORRUPT, "LORE_CORRUPTION", "%s %s is damaged", verifying->kind,
-                    verifying->path);
+        code = fail_with(cli, EXIT_CORRUPT, "LORE_CORRUPTION", "%s %s is damaged", verifying->kind,
+                         verifying->path);
         fail_next(cli, "lore list-snapshots   (then: lore restore latest)");
     }
     return code;

@@ -26,7 +26,7 @@ static int fail_read(struct cli *cli, const char *path, const struct dump_reader
         errno = reader->source->error;
         return fail_errno(cli, "cannot read %s", path);
     }
-    fail(cli, EXIT_CORRUPT, "LORE_CORRUPTION", "%s: %s", path, text_string(&reader->error));
+    fail_with(cli, EXIT_CORRUPT, "LORE_CORRUPTION", "%s: %s", path, text_string(&reader->error));
     if (loader->store != NULL) {
         text_printf(&cli->failure.message,
                     "; %" PRIu64 " memories and %" PRIu64 " entries had been loaded before it",

@@ -177,7 +177,8 @@ int export_npy(struct cli *cli, lore_store *store, const char *name, FILE *out,
     struct npy npy = {.cli = cli, .out = out, .space = space_list_find(&spaces, name)};
     int code;
     if (npy.space == NULL) {
-        code = fail(cli, EXIT_NOT_FOUND, "LORE_NOT_FOUND", "the store has no space \"%s\"", name);
+        code =
+            fail_with(cli, EXIT_NOT_FOUND, "LORE_NOT_FOUND", "the store has no space \"%s\"", name);
     } else {
         code = npy_header(&npy);
         if (code == 0)

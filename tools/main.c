@@ -82,7 +82,7 @@ static int run(struct cli *cli, int argc, const char *const *argv) {
     int code = read_progress(cli);
     if (code != 0) return code;
     if (!config_load(&cli->config, &cli->args, &error)) {
-        fail(cli, EXIT_USAGE, "LORE_INVALID", "%s", text_string(&error));
+        fail_with(cli, EXIT_USAGE, "LORE_INVALID", "%s", text_string(&error));
         text_free(&error);
         return cli->failure.exit_code;
     }

@@ -10,8 +10,9 @@ bool size_parse(const char *p, uint64_t *bytes) {
     uint64_t number = 0;
     if (!isdigit((unsigned char)*p)) return false;
     for (; isdigit((unsigned char)*p); p++) {
-        if (number > (UINT64_MAX >> 1) / 10 - 1) return false;
-        number = number * 10 + (uint64_t)(*p - '0');
+        uint64_t digit = (uint64_t)(*p - '0');
+        if (number > ((UINT64_MAX >> 1) - digit) / 10) return false;
+        number = number * 10 + digit;
     }
     while (*p == ' ')
         p++;
