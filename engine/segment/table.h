@@ -20,7 +20,7 @@ struct table_builder;
 struct table_builder_config {
     uint64_t id;
     uint8_t level, tier;
-    uint32_t block_bytes;
+    uint32_t block_bytes;      /* raw, aimed at: 1 to TABLE_BLOCK_BYTES_MAX. An entry that is larger has its own block */
     lore_compression compression;
     bool high_compression;     /* LZ4 HC: last level, cold tier */
     const uint64_t *inputs;    /* ids it replaces; borrowed until create returns */
@@ -29,15 +29,18 @@ struct table_builder_config {
 MUST_USE lore_status table_builder_create(const struct segment_context *context,
                                           const struct table_builder_config *config,
                                           struct table_builder **builder);
-/* Entries in (key ascending, sequence descending) order; asserted. Kinds as tables hold them (no ENTRY_VECTOR). */
+/* Entries in (key ascending, sequence descending) order; asserted. Kinds as tables hold them (no ENTRY_VECTOR).
+ * LORE_TOO_BIG for a value near TABLE_BLOCK_RAW_MAX. After a failure of this or the next two, only destroy. */
 MUST_USE lore_status table_builder_add(struct table_builder *builder, const struct entry *entry);
-/* Range deletes in order of begin; may come at any time before finish. entry->value is the end. */
+/* Range deletes by begin ascending, in any order for one begin; may overlap, and come at any time before finish.
+ * entry->value is the end. */
 MUST_USE lore_status table_builder_add_range_delete(struct table_builder *builder,
                                                     const struct entry *entry);
 uint64_t table_builder_bytes(const struct table_builder *builder);   /* written or gathered so far */
 uint64_t table_builder_written(const struct table_builder *builder); /* written to the file so far */
 uint64_t table_builder_entries(const struct table_builder *builder);
-/* Write the rest, sync the file (not its directory) and give its summary (initialised here; the caller's to deinit). */
+/* Write the rest, sync the file (not its directory) and give its summary (initialised here, from
+ * context->table_allocator; the caller's to deinit, empty after a failure). */
 MUST_USE lore_status table_builder_finish(struct table_builder *builder, struct segment_summary *summary);
 /* Unfinished: removes the file. */
 void table_builder_destroy(struct table_builder *builder);
@@ -58,7 +61,8 @@ void table_close(struct table *table);
 struct pooled_file *table_file(struct table *table);
 size_t table_range_delete_count(const struct table *table);
 void table_range_delete(const struct table *table, size_t index, struct entry *entry);
-/* The highest sequence <= `sequence` of a range delete that covers key; 0: none. */
+/* The highest sequence <= `sequence` of a range delete that covers key; 0: none. Costs the logarithm of their number, and
+ * those that cover the key. */
 uint64_t table_covering(const struct table *table, lore_slice key, uint64_t sequence);
 
 /* The newest entry of `key` not newer than `sequence`. Key and value of *entry are copied into `value` (the value alone;
@@ -67,7 +71,7 @@ MUST_USE lore_status table_get(struct table *table, lore_slice key, uint64_t seq
                                struct read_count *count, struct entry *entry, struct bytes *value,
                                bool *found);
 
-/* A cursor in (key, sequence descending) order. `scan`: reads ahead with its own buffer of `readahead_bytes`, charged to
+/* A cursor in (key, sequence descending) order. After a failed move it is not valid, and may be sought again. `scan`: reads ahead with its own buffer of `readahead_bytes`, charged to
  * work, past the cache (compaction, verify, dump); otherwise through the cache. */
 struct table_cursor;
 MUST_USE lore_status table_cursor_create(struct table *table, const struct allocator *allocator,

@@ -346,12 +346,14 @@ lore_status table_cursor_next(struct table_cursor *cursor) {
     struct entry entry;
     bool valid = table_cursor_entry(cursor, &entry);
     assert(valid);
-    return valid ? settle(cursor, step_forward(cursor)) : LORE_MISUSE;
+    if (!valid) return fail(LORE_MISUSE, "a table's cursor that is at no entry was moved");
+    return settle(cursor, step_forward(cursor));
 }
 
 lore_status table_cursor_prev(struct table_cursor *cursor) {
     struct entry entry;
     bool valid = table_cursor_entry(cursor, &entry);
     assert(valid);
-    return valid ? settle(cursor, step_back(cursor)) : LORE_MISUSE;
+    if (!valid) return fail(LORE_MISUSE, "a table's cursor that is at no entry was moved");
+    return settle(cursor, step_back(cursor));
 }
