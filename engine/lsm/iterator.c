@@ -350,11 +350,9 @@ static lore_status gather_backward(struct lsm_iterator *it, bool *found) {
 
 static lore_status fill_from(struct lsm_iterator *it, const struct lsm_view *view,
                              uint64_t retired) {
-    bool seeks_anew = it->resume != RESUME_NOT && it->version != view->version;
-    if (it->version == NULL || it->retired != retired || seeks_anew) {
-        TRY(make_sources(it, view, retired));
-        assert(it->resume != RESUME_NOT);
-    }
+    if (it->resume != RESUME_NOT && it->version != view->version)
+        TRY(make_sources(it, view, retired)); /* whatever retires a memtable makes a new version */
+    assert(it->version != NULL && it->retired == retired);
     if (it->resume != RESUME_NOT) TRY(position_cursor(it));
     it->resume = RESUME_NOT;
     for (size_t n = 0; n < it->entries_wanted && it->buffer.size < FILL_BYTES_MAX; n++) {

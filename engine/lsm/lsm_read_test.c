@@ -17,7 +17,7 @@ static void cut_run(struct tree_fixture *t, uint64_t run, lore_slice cut) {
         for (size_t i = 0; i < version->runs[r].count; i++) {
             const struct segment_summary *s = &version->runs[r].tables[i].handle->summary;
             int order = slice_compare(bytes_slice(&s->last_key), cut);
-            if (order < 0 || (order == 0 && !s->last_key_exclusive))
+            if (order <= 0)
                 assert_ok(version_change_drop(&change, s->id));
             else if (slice_compare(bytes_slice(&s->first_key), cut) <= 0)
                 assert_ok(version_change_recut(&change, s->id, cut));
