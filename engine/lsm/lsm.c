@@ -83,7 +83,8 @@ static lore_status open_parts(struct lsm *lsm, uint64_t log_number) {
     TRY(memtable_create(lsm->allocator, lsm->config.budget, lsm->config.memtable_bytes, log_number,
                         &lsm->active));
     if (lsm->config.read_only) return LORE_OK;
-    return lsm_sweep(lsm);
+    TRY(lsm_sweep(lsm));
+    return background_create(lsm, &lsm->background);
 }
 
 lore_status lsm_open(const struct lsm_config *config, uint64_t log_number, struct lsm **out) {
@@ -111,6 +112,7 @@ void lsm_close(struct lsm *lsm) {
     if (lsm == NULL) return;
     assert(lsm->pins_count == 0);
     assert(atomic_load(&lsm->iterators) == 0);
+    background_destroy(lsm->background);
     memtable_release(lsm->active);
     memtable_release(lsm->frozen);
     version_release(lsm->version);
