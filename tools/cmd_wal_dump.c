@@ -28,6 +28,7 @@ static void print_line(struct listing *listing, const lore_log_record *record) {
 static void print_object(struct listing *listing, const lore_log_record *record) {
     struct text line = {0};
     struct json_writer writer = {.out = &line, .comma = listing->count > 0};
+    if (listing->count == 0) fputs("{\"records\":[", stdout);
     jw_begin_object(&writer);
     jw_string_member(&writer, "file", record->file);
     jw_uint_member(&writer, "offset", record->offset);
@@ -61,9 +62,12 @@ int cmd_wal_dump(struct cli *cli) {
     int code = parse_count_option(cli, "limit", 0, &listing.limit);
     if (code != 0) return code;
     store_options(cli, &options);
-    if (cli->json) fputs("{\"records\":[", stdout);
     lore_status status = lore_log_dump(memory_path(cli), &options, on_record, &listing);
-    if (cli->json) printf("],\"count\":%" PRIu64 "}\n", listing.count);
+    bool none = listing.count == 0 && (status == LORE_OK || status == LORE_CANCELLED);
+    if (cli->json && none) fputs("{\"records\":[", stdout);
+    if (cli->json && (none || listing.count > 0)) {
+        printf("],\"count\":%" PRIu64 "}\n", listing.count);
+    }
     if (status != LORE_OK && status != LORE_CANCELLED) {
         return fail_status(cli, status, "reading the log of %s", memory_path(cli));
     }

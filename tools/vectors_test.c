@@ -83,7 +83,7 @@ static void files(void **state) {
     assert_false(read_row(path, LORE_ELEMENT_INT8, 2, &out, &pool));
     write_file("[1, \"x\"]", 8);
     assert_false(read_row(path, LORE_ELEMENT_F32, 2, &out, &pool));
-    write_file("\x93NUMPY\x01\x00\xff\xff{'descr'", 20);
+    write_file("\x93NUMPY\x01\x00\xff\xff{'descr'", 18);
     assert_false(read_row(path, LORE_ELEMENT_F32, 2, &out, &pool));
     unlink(path);
     rmdir(directory);
