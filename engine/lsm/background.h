@@ -1,5 +1,6 @@
 /*
- * background.h - what the kinds of background work share: undoing files, quarantine, garbage counted by reference.
+ * background.h - what the kinds of background work share: undoing files, the places of job records,
+ * garbage counted by reference.
  *
  * Threads: the background's.
  */
@@ -8,15 +9,15 @@
 
 #include "lsm/lsm_internal.h"
 
-/* Unlink a finished file that will not become part of the tree. What cannot be unlinked is swept at the next open. */
+/* Unlink a finished file that will not become part of the tree. What cannot be unlinked is swept at
+ * the next open. */
 void background_unlink(struct lsm *lsm, enum segment_kind kind, uint64_t id);
 /* The same for all files that `change` would have added. */
 void background_unlink_added(struct lsm *lsm, const struct version_change *change);
 MUST_USE lore_status background_sync_dir(struct lsm *lsm);
 
-/* Record that a segment met damage, with this thread's error text as the reason, unless there is such a record already. The
- * text is still there afterwards. */
-void background_quarantine(struct lsm *lsm, uint64_t segment_id);
+/* The record of a merge in progress: one for level 0, one for the rest. */
+enum job_slot { JOB_MAIN = 0, JOB_SMALL = 1, JOB_SLOTS };
 
 /* Values that lost their reference, by the logical id of their file. */
 struct garbage_entry {
@@ -32,7 +33,8 @@ void garbage_list_deinit(struct garbage_list *garbage);
 /* `reference`: an entry's value. LORE_CORRUPTION if it is none. */
 MUST_USE lore_status garbage_list_add(struct garbage_list *garbage, lore_slice reference);
 /* New totals of the files of `version` to `change`. */
-MUST_USE lore_status garbage_list_apply(const struct garbage_list *garbage, const struct version *version,
+MUST_USE lore_status garbage_list_apply(const struct garbage_list *garbage,
+                                        const struct version *version,
                                         struct version_change *change);
 
 #endif

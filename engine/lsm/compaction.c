@@ -1,6 +1,6 @@
 /*
- * compaction.c - the merge. `job.done` is the last key that is installed; `filter.key` the one at hand; all keys between are in
- * the output being built.
+ * compaction.c - the merge. `job.done` is the last key that is installed; `filter.key` the one at
+ * hand; all keys between are in the output being built.
  */
 #include "lsm/compaction.h"
 
@@ -16,7 +16,8 @@
 #define READAHEAD_BYTES_MAX (64u << 10)
 /* Entries between two looks at how much was read. */
 #define ENTRIES_PER_LOOK 16u
-/* A table smaller than this share of table_bytes_max is merged rather than passed: tables should not become many. */
+/* A table smaller than this share of table_bytes_max is merged rather than passed: tables should
+ * not become many. */
 #define PASS_SHARE 8u
 /* Commit after so many tables' worth of input, even if it all went. */
 #define INPUT_TABLES_MAX 4u
@@ -34,21 +35,21 @@ struct compaction {
     struct write_filter filter;
 
     /* while open */
-    bool open;
+    bool cursors_open;
     struct version *version;
-    const struct run *output_run;    /* of the version; NULL: not there */
+    const struct run *output_run; /* of the version; NULL: not there */
     struct merge_cursor cursor;
     struct read_count reads;
 
     /* the output at hand */
-    struct bytes position;           /* the last key taken; empty: none since job.done */
-    struct table_builder *table;     /* NULL: nothing kept yet */
-    uint64_t counted_bytes;          /* of it, counted as written */
-    uint64_t input_bytes;            /* read for it */
+    struct bytes position;       /* the last key taken; empty: none since job.done */
+    struct table_builder *table; /* NULL: nothing kept yet */
+    uint64_t counted_bytes;      /* of it, counted as written */
+    uint64_t input_bytes;        /* read for it */
     struct garbage_list garbage;
-    bool output_is_full;             /* to be installed next */
-    bool at_end;                     /* no input is left */
-    bool rest_stays;                 /* at_end, and what is left of the last run stays as it is */
+    bool output_is_full; /* to be installed next */
+    bool at_end;         /* no input is left */
+    bool rest_stays;     /* at_end, and what is left of the last run stays as it is */
 };
 
 /* ---- what a version has of the job ---- */
@@ -64,7 +65,9 @@ bool compaction_has_run(const struct compaction *c, uint64_t run) {
     return run == c->job.output_run || is_input(c, run);
 }
 
-const struct job_record *compaction_job(const struct compaction *c) { return &c->job; }
+const struct job_record *compaction_job(const struct compaction *c) {
+    return &c->job;
+}
 
 /* Whether all that the table shows lies at or below `key`. */
 static bool ends_by(const struct table_slot *slot, lore_slice key) {
@@ -72,7 +75,8 @@ static bool ends_by(const struct table_slot *slot, lore_slice key) {
     const struct segment_summary *summary = &slot->handle->summary;
     lore_slice last = bytes_slice(&summary->last_key);
     if (!summary->last_key_exclusive) return slice_compare(last, key) <= 0;
-    /* The end of a range delete: the first key that it does not cover is at most the one after `key`. */
+    /* The end of a range delete: the first key that it does not cover is at most the one after
+     * `key`. */
     if (slice_compare(last, key) <= 0) return true;
     return last.size == key.size + 1 && slice_starts_with(last, key) &&
            ((const uint8_t *)last.data)[key.size] == 0;
@@ -80,7 +84,8 @@ static bool ends_by(const struct table_slot *slot, lore_slice key) {
 
 /* ---- life ---- */
 
-lore_status compaction_create(struct lsm *lsm, struct compaction_config *config, struct compaction **out) {
+lore_status compaction_create(struct lsm *lsm, struct compaction_config *config,
+                              struct compaction **out) {
     void *memory;
     lore_status status = mem_new(lsm->work, sizeof(struct compaction), &memory);
     if (status != LORE_OK) {
@@ -100,15 +105,17 @@ lore_status compaction_create(struct lsm *lsm, struct compaction_config *config,
 }
 
 static void close_cursors(struct compaction *c) {
-    if (!c->open) return;
+    if (!c->cursors_open) return;
     merge_cursor_deinit(&c->cursor);
     version_release(c->version);
     c->version = NULL;
     c->output_run = NULL;
-    c->open = false;
+    c->cursors_open = false;
 }
 
-void compaction_suspend(struct compaction *c) { close_cursors(c); }
+void compaction_suspend(struct compaction *c) {
+    close_cursors(c);
+}
 
 /* Back to the last install. */
 static void undo_output(struct compaction *c) {
@@ -165,7 +172,8 @@ static lore_status dropped(void *context, const struct entry *entry) {
 
 /* ---- opening ---- */
 
-/* Once: which versions snapshots need, and what range deletes cover. Later snapshots are above all that the inputs hold. */
+/* Once: which versions snapshots need, and what range deletes cover. Later snapshots are above all
+ * that the inputs hold. */
 static lore_status prepare(struct compaction *c) {
     struct lsm *lsm = c->lsm;
     if (c->prepared) return LORE_OK;
@@ -208,7 +216,8 @@ static uint64_t find_damaged(struct compaction *c) {
     lore_slice key = last_taken(c);
     for (size_t i = 0; i < c->cursor.count; i++) {
         struct source *source = &c->cursor.sources[i];
-        lore_status status = key.size == 0 ? source_seek_first(source) : source_seek(source, key, 0);
+        lore_status status =
+            key.size == 0 ? source_seek_first(source) : source_seek(source, key, 0);
         if (status == LORE_CORRUPTION && source->run != NULL && source->table < source->run->count)
             return source->run->tables[source->table].handle->summary.id;
     }
@@ -224,10 +233,10 @@ static lore_status seek(struct compaction *c, uint64_t *damaged) {
 }
 
 static lore_status open_cursors(struct compaction *c, uint64_t *damaged) {
-    if (c->open) return LORE_OK;
+    if (c->cursors_open) return LORE_OK;
     c->version = lsm_version(c->lsm);
     merge_cursor_init(&c->cursor, c->lsm->work);
-    c->open = true;
+    c->cursors_open = true;
     TRY(prepare(c));
     size_t sources = 0;
     for (size_t r = 0; r < c->version->runs_count; r++)
@@ -245,7 +254,8 @@ static lore_status open_cursors(struct compaction *c, uint64_t *damaged) {
 
 /* ---- installing ---- */
 
-/* What becomes of the tables of one run, now that all keys up to `upto` have moved (size 0: all keys). */
+/* What becomes of the tables of one run, now that all keys up to `upto` have moved (size 0: all
+ * keys). */
 static lore_status consume_run(const struct compaction *c, const struct run *run, lore_slice upto,
                                uint64_t moved, struct version_change *change) {
     bool is_output = run->id == c->job.output_run;
@@ -266,8 +276,8 @@ static lore_status consume_run(const struct compaction *c, const struct run *run
     return LORE_OK;
 }
 
-static lore_status consume(const struct compaction *c, const struct version *version, lore_slice upto,
-                           uint64_t moved, struct version_change *change) {
+static lore_status consume(const struct compaction *c, const struct version *version,
+                           lore_slice upto, uint64_t moved, struct version_change *change) {
     for (size_t r = 0; r < version->runs_count; r++) {
         const struct run *run = &version->runs[r];
         bool is_output = run->id == c->job.output_run;
@@ -380,19 +390,22 @@ static bool can_pass(const struct compaction *c, const struct source *top) {
     if (taken.size > 0 && slice_compare(taken, first) >= 0) return false;
     uint8_t plain = 1u << ENTRY_PUT | 1u << ENTRY_PUT_BLOB | 1u << ENTRY_VECTOR_ROW;
     if (c->job.drop_deletes && (summary->kinds_present & ~plain) != 0) return false;
-    if (c->job.drop_deletes && top->run != c->output_run && c->lsm->config.hooks.drop != NULL) return false;
+    if (c->job.drop_deletes && top->run != c->output_run && c->lsm->config.hooks.drop != NULL)
+        return false;
     for (size_t i = 0; i < c->cursor.count; i++) {
         const struct source *other = &c->cursor.sources[i];
         if (other == top || other->at == SOURCE_END) continue;
         if (slice_compare(other->entry.key, last) <= 0) return false;
     }
-    size_t at = range_deletes_find(&c->deletes, first);
+    /* Also none before the table: a range delete that lies between two outputs would be lost. */
+    size_t at = range_deletes_find(&c->deletes, taken);
     return at == c->deletes.count || slice_compare(c->deletes.fragments[at].begin, last) > 0;
 }
 
 /* Whether what is left of the merge is the last run's alone, at the beginning of a table. */
 static bool can_end_early(const struct compaction *c, const struct source *top) {
-    if (!c->config.pass_tables || c->cursor.heap_count != 1 || top->run != c->output_run) return false;
+    if (!c->config.pass_tables || c->cursor.heap_count != 1 || top->run != c->output_run)
+        return false;
     if (top->at != SOURCE_ENTRY) return false;
     const struct table_slot *slot = &top->run->tables[top->table];
     lore_slice first = bytes_slice(&slot->handle->summary.first_key);
@@ -414,17 +427,19 @@ static lore_status pass(struct compaction *c, const struct source *top, struct s
     struct version_change change;
     version_change_init(&change, c->lsm->work);
     bool maybe_durable;
-    lore_status status = version_change_move(&change, summary->id, c->job.output_level, c->job.output_run,
-                                             c->job.output_run_order);
+    lore_status status = version_change_move(&change, summary->id, c->job.output_level,
+                                             c->job.output_run, c->job.output_run_order);
     if (status == LORE_OK)
-        status = install(c, &change, bytes_slice(&summary->last_key), summary->id, count, &maybe_durable);
+        status = install(c, &change, bytes_slice(&summary->last_key), summary->id, count,
+                         &maybe_durable);
     version_change_deinit(&change);
     return status;
 }
 
 /* ---- steps ---- */
 
-/* Before the first version of a key. *stop: the output is to be installed, or the cursors have moved on. */
+/* Before the first version of a key. *stop: the output is to be installed, or the cursors have
+ * moved on. */
 static lore_status at_key(struct compaction *c, const struct source *top, struct step_count *count,
                           bool *stop, uint64_t *damaged) {
     uint64_t table_bytes_max = c->lsm->config.table_bytes_max;
@@ -499,12 +514,12 @@ static lore_status merge(struct compaction *c, uint64_t budget_bytes, struct ste
         }
         TRY(take(c, top, damaged));
     }
-    if (c->open) look(c, count);
+    if (c->cursors_open) look(c, count);
     return LORE_OK;
 }
 
-lore_status compaction_step(struct compaction *c, uint64_t budget_bytes, struct step_count *count, bool *done,
-                            uint64_t *damaged) {
+lore_status compaction_step(struct compaction *c, uint64_t budget_bytes, struct step_count *count,
+                            bool *done, uint64_t *damaged) {
     struct step_count before = *count;
     lore_status status = LORE_OK;
     *done = false;

@@ -1,12 +1,13 @@
 /*
- * flush.c - one memtable to files. Order at the end: each file is synced by its builder, then the directory once, then the
- * catalog's edit, with which files and log watermark appear together.
+ * flush.c - one memtable to files. Order at the end: each file is synced by its builder, then the
+ * directory once, then the catalog's edit, with which files and log watermark appear together.
  */
 #include "lsm/flush.h"
 
 #include <assert.h>
 
 #include "lsm/background.h"
+#include "lsm/sources.h"
 #include "lsm/write_filter.h"
 
 #include "base/poison.h"
@@ -15,21 +16,21 @@ enum flush_phase { FLUSH_ENTRIES, FLUSH_VALUES, FLUSH_TABLE, FLUSH_INSTALL, FLUS
 
 struct flush {
     struct lsm *lsm;
-    struct memtable *memtable;       /* one reference */
+    struct memtable *memtable; /* one reference */
     struct memtable_cursor cursor;
     enum flush_phase phase;
     uint64_t *pins;
     size_t pins_count;
     struct range_deletes deletes;
     struct write_filter filter;
-    struct table_builder *table;     /* NULL: nothing kept yet */
+    struct table_builder *table; /* NULL: nothing kept yet */
     struct blob_builder *blob;
-    struct rows_builder *rows;       /* of the space at hand */
+    struct rows_builder *rows; /* of the space at hand */
     uint32_t rows_space, rows_stride_bytes;
-    struct version_change change;    /* what is finished; the files are this flush's until installed */
-    bool keep_files;                 /* they may be part of the store already */
-    uint64_t finished_bytes;         /* of files finished */
-    uint64_t counted_bytes;          /* written and counted so far */
+    struct version_change change; /* what is finished; the files are this flush's until installed */
+    bool keep_files;              /* they may be part of the store already */
+    uint64_t finished_bytes;      /* of files finished */
+    uint64_t counted_bytes;       /* written and counted so far */
 };
 
 /* ---- where entries go ---- */
@@ -54,7 +55,8 @@ static lore_status put_blob(struct flush *flush, const struct entry *entry) {
     uint8_t encoded[VALUE_REF_BYTES];
     TRY(blob_builder_add(flush->blob, entry->key, entry->sequence, entry->value, &ref));
     value_ref_encode(&ref, encoded);
-    struct entry moved = {entry->key, entry->sequence, ENTRY_PUT_BLOB, slice(encoded, sizeof encoded)};
+    struct entry moved = {entry->key, entry->sequence, ENTRY_PUT_BLOB,
+                          slice(encoded, sizeof encoded)};
     return table_builder_add(flush->table, &moved);
 }
 
@@ -73,7 +75,8 @@ static lore_status finish_rows(struct flush *flush) {
     return status;
 }
 
-/* A new segment for a new space; and for another stride, which no reader of one space would take for its own. */
+/* A new segment for a new space; and for another stride, which no reader of one space would take
+ * for its own. */
 static lore_status put_vector(struct flush *flush, const struct entry *entry) {
     uint32_t space;
     uint64_t row;
@@ -81,7 +84,8 @@ static lore_status put_vector(struct flush *flush, const struct entry *entry) {
         return fail(LORE_CORRUPTION, "sequence %llu: a vector whose key is none",
                     (unsigned long long)entry->sequence);
     uint32_t stride_bytes = (uint32_t)entry->value.size;
-    if (flush->rows != NULL && (flush->rows_space != space || flush->rows_stride_bytes != stride_bytes))
+    if (flush->rows != NULL &&
+        (flush->rows_space != space || flush->rows_stride_bytes != stride_bytes))
         TRY(finish_rows(flush));
     if (flush->rows == NULL) {
         struct rows_builder_config rows = {.space = space, .stride_bytes = stride_bytes};
@@ -94,7 +98,8 @@ static lore_status put_vector(struct flush *flush, const struct entry *entry) {
     uint8_t encoded[VALUE_REF_BYTES];
     TRY(rows_builder_add(flush->rows, row, entry->sequence, entry->value.data, &ref));
     value_ref_encode(&ref, encoded);
-    struct entry moved = {entry->key, entry->sequence, ENTRY_VECTOR_ROW, slice(encoded, sizeof encoded)};
+    struct entry moved = {entry->key, entry->sequence, ENTRY_VECTOR_ROW,
+                          slice(encoded, sizeof encoded)};
     return table_builder_add(flush->table, &moved);
 }
 
@@ -105,7 +110,8 @@ static lore_status keep(void *context, const struct entry *entry) {
     case ENTRY_RANGE_DELETE: return table_builder_add_range_delete(flush->table, entry);
     case ENTRY_VECTOR: return put_vector(flush, entry);
     case ENTRY_PUT:
-        if (entry->value.size > flush->lsm->config.blob_threshold_bytes) return put_blob(flush, entry);
+        if (entry->value.size > flush->lsm->config.blob_threshold_bytes)
+            return put_blob(flush, entry);
         return table_builder_add(flush->table, entry);
     default: return table_builder_add(flush->table, entry);
     }
@@ -265,7 +271,8 @@ static void count_written(struct flush *flush, struct step_count *count) {
     flush->counted_bytes = bytes;
 }
 
-lore_status flush_step(struct flush *flush, uint64_t budget_bytes, struct step_count *count, bool *done) {
+lore_status flush_step(struct flush *flush, uint64_t budget_bytes, struct step_count *count,
+                       bool *done) {
     uint64_t before = count->written_bytes;
     lore_status status = LORE_OK;
     *done = false;

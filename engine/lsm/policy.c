@@ -7,14 +7,15 @@
 
 #include "base/poison.h"
 
-#define DELAY_US_MAX     20000u
-#define DELAY_UNIT_US    100u
-#define FROZEN_DELAY_US  1000u
+#define DELAY_US_MAX    20000u
+#define DELAY_UNIT_US   100u
+#define FROZEN_DELAY_US 1000u
 
 uint8_t policy_last_level(const struct policy_limits *limits, uint64_t last_bytes) {
     uint64_t reach = limits->memtable_bytes;
     for (uint8_t level = 1;; level++) {
-        if (reach > UINT64_MAX / 4 / limits->fan_in) return level < POLICY_LEVEL_MIN ? POLICY_LEVEL_MIN : level;
+        if (reach > UINT64_MAX / 4 / limits->fan_in)
+            return level < POLICY_LEVEL_MIN ? POLICY_LEVEL_MIN : level;
         reach *= limits->fan_in;
         if (level < POLICY_LEVEL_MIN) continue;
         if (level + 1u == LEVELS_MAX || reach >= last_bytes / 4) return level;
@@ -25,7 +26,8 @@ const struct policy_run *policy_last_run(const struct policy_shape *shape) {
     if (shape->runs_count == 0) return NULL;
     const struct policy_run *deepest = &shape->runs[shape->runs_count - 1];
     if (deepest->level < POLICY_LEVEL_MIN) return NULL;
-    if (shape->runs_count > 1 && shape->runs[shape->runs_count - 2].level == deepest->level) return NULL;
+    if (shape->runs_count > 1 && shape->runs[shape->runs_count - 2].level == deepest->level)
+        return NULL;
     return deepest;
 }
 
@@ -43,7 +45,8 @@ static bool is_free(const struct policy_run *run) {
 }
 
 /* The oldest runs of `level`, oldest first, up to `max`, as far as they are free. */
-static size_t oldest_of_level(const struct policy_shape *shape, uint8_t level, size_t max, uint64_t *ids) {
+static size_t oldest_of_level(const struct policy_shape *shape, uint8_t level, size_t max,
+                              uint64_t *ids) {
     size_t count = 0;
     for (size_t i = shape->runs_count; i-- > 0 && count < max;) {
         const struct policy_run *run = &shape->runs[i];
@@ -175,7 +178,8 @@ static bool is_small(const struct policy_file *file, const struct policy_limits 
     return file->bytes < limits->table_bytes_max / POLICY_SMALL_SHARE;
 }
 
-/* Files of one kind and space that follow `first`, while they are small and fit one file together. */
+/* Files of one kind and space that follow `first`, while they are small and fit one file together.
+ */
 static size_t small_beside(const struct policy_shape *shape, const struct policy_limits *limits,
                            size_t first) {
     const struct policy_file *head = &shape->files[first];
@@ -192,12 +196,13 @@ static size_t small_beside(const struct policy_shape *shape, const struct policy
     return count;
 }
 
-static bool rewrite(const struct policy_shape *shape, const struct policy_limits *limits, bool any_garbage,
-                    struct policy_choice *choice) {
+static bool rewrite(const struct policy_shape *shape, const struct policy_limits *limits,
+                    bool any_garbage, struct policy_choice *choice) {
     for (size_t i = 0; i < shape->files_count; i++) {
         const struct policy_file *file = &shape->files[i];
         if (file->busy || file->blocked) continue;
-        bool due = any_garbage ? file->garbage_values > 0 : is_over(file->garbage_bytes, file->value_bytes);
+        bool due = is_over(file->garbage_bytes, file->value_bytes);
+        if (any_garbage) due = !file->fresh && file->garbage_values > 0;
         size_t count = small_beside(shape, limits, i);
         if (!due && count < POLICY_JOIN_FILES) continue;
         if (count < POLICY_JOIN_FILES) count = 1;
@@ -212,9 +217,10 @@ static bool rewrite(const struct policy_shape *shape, const struct policy_limits
 
 /* ---- the order of all that ---- */
 
-/* Everything into one run; and that once more from end to end, unless it was `compacted` so already. */
-static bool compact_all(const struct policy_shape *shape, const struct policy_limits *limits, bool compacted,
-                        struct policy_choice *choice) {
+/* Everything into one run; and that once more from end to end, unless it was `compacted` so
+ * already. */
+static bool compact_all(const struct policy_shape *shape, const struct policy_limits *limits,
+                        bool compacted, struct policy_choice *choice) {
     const struct policy_run *last = policy_last_run(shape);
     if (compacted || shape->runs_count == 0) return false;
     if (shift(shape, choice)) return true;
@@ -229,8 +235,8 @@ static bool compact_all(const struct policy_shape *shape, const struct policy_li
     return true;
 }
 
-bool policy_choose_main(const struct policy_shape *shape, const struct policy_limits *limits, bool compact,
-                        bool compacted, struct policy_choice *choice) {
+bool policy_choose_main(const struct policy_shape *shape, const struct policy_limits *limits,
+                        bool compact, bool compacted, struct policy_choice *choice) {
     *choice = (struct policy_choice){.kind = POLICY_NONE};
     if (drop(shape, choice)) return true;
     if (compact && compact_all(shape, limits, compacted, choice)) return true;

@@ -1,6 +1,7 @@
 /*
- * write_filter.c - versions, merges and deletes of one key after the other. Only what an older version may yet decide is held
- * back: deletes that go if nothing stays beneath them, and a put that a hook may drop.
+ * write_filter.c - versions, merges and deletes of one key after the other. Only what an older
+ * version may yet decide is held back: deletes that go if nothing stays beneath them, and a put
+ * that a hook may drop.
  */
 #include "lsm/write_filter.h"
 
@@ -64,7 +65,8 @@ static lore_status hold(struct write_filter *filter, const struct entry *entry) 
     if (filter->held_count == filter->held_capacity) {
         size_t capacity = filter->held_capacity == 0 ? 8 : 2 * filter->held_capacity;
         void *memory = filter->held;
-        TRY(mem_resize(filter->config.allocator, &memory, filter->held_capacity * sizeof *filter->held,
+        TRY(mem_resize(filter->config.allocator, &memory,
+                       filter->held_capacity * sizeof *filter->held,
                        capacity * sizeof *filter->held));
         filter->held = memory;
         filter->held_capacity = capacity;
@@ -98,8 +100,8 @@ static lore_status keep_held(struct write_filter *filter) {
 /* Whether a hook may yet drop the entry, if nothing older of its key stays. */
 static bool may_be_hooked(const struct write_filter *filter, const struct entry *entry) {
     const struct lsm_hooks *hooks = filter->config.hooks;
-    return filter->config.drop_deletes && hooks != NULL && hooks->drop != NULL && !filter->any_kept &&
-           filter->limit == STRIPE_NOW && entry->kind != ENTRY_MERGE;
+    return filter->config.drop_deletes && hooks != NULL && hooks->drop != NULL &&
+           !filter->any_kept && filter->limit == STRIPE_NOW && entry->kind != ENTRY_MERGE;
 }
 
 static lore_status keep(struct write_filter *filter, const struct entry *entry) {
@@ -148,7 +150,8 @@ lore_status write_filter_end_key(struct write_filter *filter) {
     if (!filter->has_key) return LORE_OK;
     bool bottom = filter->config.drop_deletes;
     TRY(settle_merge(filter, bottom ? ENTRY_PUT : ENTRY_MERGE));
-    while (bottom && filter->held_count > 0 && filter->held[filter->held_count - 1].kind == ENTRY_DELETE)
+    while (bottom && filter->held_count > 0 &&
+           filter->held[filter->held_count - 1].kind == ENTRY_DELETE)
         filter->held_count--;
     if (filter->held_count == 1 && filter->held[0].kind != ENTRY_DELETE) {
         struct entry entry = held_entry_at(filter, 0);
@@ -169,7 +172,8 @@ static lore_status begin_stripe(struct write_filter *filter, uint64_t limit) {
     filter->closed = false;
     filter->covering = 0;
     if (filter->config.deletes != NULL)
-        filter->covering = range_deletes_covering(filter->config.deletes, bytes_slice(&filter->key), limit);
+        filter->covering =
+            range_deletes_covering(filter->config.deletes, bytes_slice(&filter->key), limit);
     return LORE_OK;
 }
 
@@ -180,7 +184,8 @@ static lore_status close_with(struct write_filter *filter, const struct entry *e
         if (filter->merging) return settle_merge(filter, ENTRY_PUT); /* over nothing */
         break;
     case ENTRY_PUT:
-        if (filter->merging && combine(filter, entry->value)) return settle_merge(filter, ENTRY_PUT);
+        if (filter->merging && combine(filter, entry->value))
+            return settle_merge(filter, ENTRY_PUT);
         break;
     default: break;
     }
@@ -216,8 +221,10 @@ static lore_status set_successor(struct bytes *out, lore_slice key) {
 }
 
 static lore_status keep_fragment(const struct write_filter_config *config,
-                                 const struct range_fragment *fragment, lore_slice lower, lore_slice upper) {
-    struct entry entry = {.key = fragment->begin, .kind = ENTRY_RANGE_DELETE, .value = fragment->end};
+                                 const struct range_fragment *fragment, lore_slice lower,
+                                 lore_slice upper) {
+    struct entry entry = {
+        .key = fragment->begin, .kind = ENTRY_RANGE_DELETE, .value = fragment->end};
     if (slice_compare(entry.key, lower) < 0) entry.key = lower;
     if (upper.size > 0 && slice_compare(entry.value, upper) > 0) entry.value = upper;
     if (slice_compare(entry.key, entry.value) >= 0) return LORE_OK;

@@ -1,0 +1,592 @@
+/*
+ * background.c - lsm_step: which work goes next, and its results. Flush goes first; then level 0,
+ * every other step of it given to the main merge while level 0 is not in debt; then the main merge
+ * or rewrite; then what policy.h chooses next.
+ *
+ * At most one flush, one small merge (level 0), and one main merge or rewrite are in progress. A
+ * merge that met damage is given up: its runs are left alone until the store is opened again, and
+ * other work goes on.
+ */
+#include "lsm/background.h"
+
+#include <assert.h>
+
+#include "lsm/compaction.h"
+#include "lsm/flush.h"
+#include "lsm/rewrite.h"
+#include "lsm/shape.h"
+#include "vfs/sync.h"
+
+#include "base/poison.h"
+
+#define BUFFERS_BYTES_MAX (512u << 10)
+#define SOURCE_BYTES      (40u << 10) /* what an open cursor takes, about: read-ahead, a block */
+#define SOURCES_MAX       32u
+/* Under so much memory only one kind of work keeps its cursors open. */
+#define ROOMY_BUDGET_BYTES (UINT64_C(32) << 20)
+#define REASON_BYTES_MAX   512u
+
+struct blocked {
+    bool is_run; /* else a value file */
+    uint64_t id;
+};
+
+struct background {
+    struct lsm *lsm;
+    struct flush *flush;
+    struct compaction *merges[JOB_SLOTS]; /* NULL: none */
+    bool main_is_full; /* the main merge is all of a compaction that was asked for */
+    struct rewrite *rewrite;
+    bool main_goes_next;
+    struct blocked *blocked; /* until reopened */
+    size_t blocked_count, blocked_capacity;
+    bool compacted;        /* the merge that was asked for is done; value files remain */
+    uint64_t compact_mark; /* segments from this id on were written since it was asked for */
+
+    /* read by other threads */
+    _Atomic bool stepping;
+    _Atomic bool working; /* something is in progress */
+    _Atomic bool any_blocked;
+    _Atomic bool compacting;
+    _Atomic uint64_t compact_done, compact_total; /* bytes, about */
+    _Atomic uint64_t settled_version; /* nothing was due in that version; 0: not known */
+    _Atomic uint64_t settled_pin;     /* and with that oldest pin */
+};
+
+static struct policy_limits limits_of(const struct lsm *lsm) {
+    const struct lsm_config *config = &lsm->config;
+    uint64_t sources = config->budget->limit / 16 / SOURCE_BYTES;
+    if (sources < config->fan_in + 1u) sources = config->fan_in + 1u;
+    if (sources > SOURCES_MAX) sources = SOURCES_MAX;
+    return (struct policy_limits){config->fan_in, config->memtable_bytes, config->table_bytes_max,
+                                  (uint32_t)sources};
+}
+
+static uint32_t buffers_bytes(const struct lsm *lsm) {
+    uint64_t bytes = lsm->config.budget->limit / 32;
+    return bytes > BUFFERS_BYTES_MAX ? BUFFERS_BYTES_MAX : (uint32_t)bytes;
+}
+
+/* ---- life ---- */
+
+static lore_status start_merge(struct background *background, struct job_record *job, uint8_t slot,
+                               bool pass_tables) {
+    struct compaction_config config = {*job, slot, pass_tables, buffers_bytes(background->lsm)};
+    return compaction_create(background->lsm, &config, &background->merges[slot]);
+}
+
+/* Whether anything of the job is still there to do. */
+static bool job_is_there(const struct lsm *lsm, const struct job_record *job) {
+    if (job->output_level >= LEVELS_MAX) return false;
+    for (size_t r = 0; r < lsm->version->runs_count; r++) {
+        uint64_t id = lsm->version->runs[r].id;
+        if (id == job->output_run) return true;
+        for (uint32_t i = 0; i < job->inputs_count; i++) {
+            if (job->inputs[i] == id) return true;
+        }
+    }
+    return false;
+}
+
+static lore_status take_up_job(struct background *background, uint8_t slot) {
+    struct lsm *lsm = background->lsm;
+    struct bytes value = bytes_empty(lsm->work);
+    struct catalog_key key = schema_key_number('J', slot);
+    env_lock(lsm->config.context->env, lsm->config.catalog_mutex);
+    lore_status status = catalog_get(lsm->config.catalog, catalog_key_slice(&key), &value);
+    env_unlock(lsm->config.context->env, lsm->config.catalog_mutex);
+    struct job_record job;
+    bool found = status == LORE_OK;
+    if (found) status = job_record_decode(bytes_slice(&value), lsm->work, &job);
+    bytes_free(&value);
+    if (!found || status != LORE_OK) return status == LORE_NOT_FOUND ? LORE_OK : status;
+    if (job_is_there(lsm, &job)) return start_merge(background, &job, slot, true);
+    job_record_deinit(&job);
+    return LORE_OK;
+}
+
+lore_status background_create(struct lsm *lsm, struct background **out) {
+    void *memory;
+    TRY(mem_new(lsm->allocator, sizeof(struct background), &memory));
+    struct background *background = memory;
+    background->lsm = lsm;
+    lore_status status = take_up_job(background, JOB_MAIN);
+    if (status == LORE_OK) status = take_up_job(background, JOB_SMALL);
+    if (status != LORE_OK) {
+        background_destroy(background);
+        return status;
+    }
+    atomic_store(&background->working,
+                 background->merges[JOB_MAIN] != NULL || background->merges[JOB_SMALL] != NULL);
+    *out = background;
+    return LORE_OK;
+}
+
+void background_destroy(struct background *background) {
+    if (background == NULL) return;
+    const struct allocator *a = background->lsm->allocator;
+    flush_destroy(background->flush);
+    for (size_t slot = 0; slot < JOB_SLOTS; slot++)
+        compaction_destroy(background->merges[slot]);
+    rewrite_destroy(background->rewrite);
+    mem_put(a, background->blocked, background->blocked_capacity * sizeof *background->blocked);
+    mem_put(a, background, sizeof *background);
+}
+
+/* ---- what policy must know ---- */
+
+static bool run_is_busy(void *context, uint64_t run) {
+    const struct background *background = context;
+    for (size_t slot = 0; slot < JOB_SLOTS; slot++) {
+        if (background->merges[slot] != NULL && compaction_has_run(background->merges[slot], run))
+            return true;
+    }
+    return false;
+}
+
+static bool is_blocked(const struct background *background, bool is_run, uint64_t id) {
+    for (size_t i = 0; i < background->blocked_count; i++) {
+        if (background->blocked[i].is_run == is_run && background->blocked[i].id == id) return true;
+    }
+    return false;
+}
+static bool run_is_blocked(void *context, uint64_t run) {
+    return is_blocked(context, true, run);
+}
+static bool file_is_blocked(void *context, uint64_t file) {
+    return is_blocked(context, false, file);
+}
+static bool file_is_busy(void *context, uint64_t file) {
+    const struct background *background = context;
+    return background->rewrite != NULL && rewrite_has_file(background->rewrite, file);
+}
+
+static bool file_is_fresh(void *context, uint64_t file) {
+    const struct background *background = context;
+    return file >= background->compact_mark;
+}
+
+/* ---- damage ---- */
+
+static lore_status block(struct background *background, bool is_run, uint64_t id) {
+    if (is_blocked(background, is_run, id)) return LORE_OK;
+    if (background->blocked_count == background->blocked_capacity) {
+        size_t capacity = background->blocked_capacity == 0 ? 16 : 2 * background->blocked_capacity;
+        void *memory = background->blocked;
+        TRY(mem_resize(background->lsm->allocator, &memory,
+                       background->blocked_capacity * sizeof *background->blocked,
+                       capacity * sizeof *background->blocked));
+        background->blocked = memory;
+        background->blocked_capacity = capacity;
+    }
+    background->blocked[background->blocked_count++] = (struct blocked){is_run, id};
+    atomic_store(&background->any_blocked, true);
+    return LORE_OK;
+}
+
+struct quarantine_search {
+    const struct allocator *allocator;
+    uint64_t segment_id;
+    bool found;
+};
+
+static lore_status see_quarantine(void *context, lore_slice key, lore_slice value) {
+    (void)key;
+    struct quarantine_search *search = context;
+    struct quarantine_record record;
+    TRY(quarantine_record_decode(value, search->allocator, &record));
+    if (record.kind == QUARANTINE_SEGMENT && record.segment_id == search->segment_id)
+        search->found = true;
+    quarantine_record_deinit(&record);
+    return LORE_OK;
+}
+
+static lore_status add_quarantine(struct lsm *lsm, enum segment_kind kind, uint64_t segment_id,
+                                  uint64_t bytes, const char *reason, struct catalog_edit *edit) {
+    struct quarantine_search search = {lsm->work, segment_id, false};
+    struct catalog_key prefix = schema_key('Q');
+    env_lock(lsm->config.context->env, lsm->config.catalog_mutex);
+    lore_status status =
+        catalog_scan(lsm->config.catalog, catalog_key_slice(&prefix), see_quarantine, &search);
+    env_unlock(lsm->config.context->env, lsm->config.catalog_mutex);
+    if (status != LORE_OK || search.found) return status;
+    uint64_t number;
+    TRY(lsm_take_quarantine_number(lsm, &number));
+    char name[SEGMENT_NAME_BYTES];
+    segment_file_name(name, kind, segment_id);
+    struct quarantine_record record = {.kind = QUARANTINE_SEGMENT,
+                                       .segment_id = segment_id,
+                                       .bytes = bytes,
+                                       .since_us = env_now_us(lsm->config.context->env),
+                                       .file = bytes_empty(lsm->work),
+                                       .reason = bytes_empty(lsm->work)};
+    struct bytes value = bytes_empty(lsm->work);
+    status = bytes_set(&record.file, lore_slice_of(name));
+    if (status == LORE_OK) status = bytes_set(&record.reason, lore_slice_of(reason));
+    if (status == LORE_OK) status = quarantine_record_encode(&record, &value);
+    struct catalog_key key = schema_key_number('Q', number);
+    if (status == LORE_OK)
+        status = catalog_edit_put(edit, catalog_key_slice(&key), bytes_slice(&value));
+    quarantine_record_deinit(&record);
+    bytes_free(&value);
+    return status;
+}
+
+static const struct segment_summary *find_segment(const struct version *version, uint64_t id) {
+    const struct run *run;
+    size_t at;
+    if (version_find_table(version, id, &run, &at)) return &run->tables[at].handle->summary;
+    for (size_t i = 0; i < version->values_count; i++) {
+        if (version->values[i]->summary.id == id) return &version->values[i]->summary;
+    }
+    return NULL;
+}
+
+/* Record the damage, and that the merge in `slot` (JOB_SLOTS: none) is given up. The error text of
+ * this thread is the reason, and is there again at the end; the record is worth an attempt, no
+ * more. */
+static void quarantine(struct background *background, uint64_t segment_id, uint8_t slot) {
+    struct lsm *lsm = background->lsm;
+    char reason[REASON_BYTES_MAX];
+    size_t size = strlen(lore_error_message());
+    if (size >= sizeof reason) size = sizeof reason - 1;
+    memcpy(reason, lore_error_message(), size);
+    reason[size] = '\0';
+    log_write(lsm->config.context->logger, LORE_LOG_ERROR, "left alone until opened again: %s",
+              reason);
+    struct catalog_edit edit;
+    catalog_edit_init(&edit, lsm->work);
+    lore_status status = LORE_OK;
+    const struct segment_summary *summary = find_segment(lsm->version, segment_id);
+    if (summary != NULL)
+        status = add_quarantine(lsm, summary->kind, segment_id, summary->bytes, reason, &edit);
+    struct catalog_key key = schema_key_number('J', slot);
+    if (status == LORE_OK && slot < JOB_SLOTS)
+        status = catalog_edit_delete(&edit, catalog_key_slice(&key));
+    if (status == LORE_OK) status = lsm_commit(lsm, &edit);
+    catalog_edit_deinit(&edit);
+    fail(LORE_CORRUPTION, "%s", reason);
+}
+
+static lore_status block_merge(struct background *background, uint8_t slot) {
+    const struct job_record *job = compaction_job(background->merges[slot]);
+    TRY(block(background, true, job->output_run));
+    for (uint32_t i = 0; i < job->inputs_count; i++)
+        TRY(block(background, true, job->inputs[i]));
+    return LORE_OK;
+}
+
+/* ---- the work itself ---- */
+
+static void end_merge(struct background *background, uint8_t slot) {
+    compaction_destroy(background->merges[slot]);
+    background->merges[slot] = NULL;
+    atomic_store(&background->settled_version, 0);
+}
+
+static lore_status step_flush(struct background *background, uint64_t budget_bytes,
+                              struct step_count *count, struct lsm_totals *totals) {
+    if (background->flush == NULL) TRY(flush_create(background->lsm, &background->flush));
+    bool done;
+    lore_status status = flush_step(background->flush, budget_bytes, count, &done);
+    if (status == LORE_OK && !done) return LORE_OK;
+    flush_destroy(background->flush);
+    background->flush = NULL;
+    totals->flushes += status == LORE_OK;
+    return status;
+}
+
+static lore_status step_merge(struct background *background, uint8_t slot, uint64_t budget_bytes,
+                              struct step_count *count, struct lsm_totals *totals) {
+    bool done;
+    uint64_t damaged;
+    lore_status status =
+        compaction_step(background->merges[slot], budget_bytes, count, &done, &damaged);
+    if (status == LORE_CORRUPTION) {
+        quarantine(background, damaged, slot);
+        lore_status blocking = block_merge(background, slot);
+        if (blocking != LORE_OK) return blocking;
+        end_merge(background, slot);
+        atomic_store(&background->compacting, false);
+        return status;
+    }
+    if (status != LORE_OK || !done) return status;
+    if (slot == JOB_MAIN && background->main_is_full) background->compacted = true;
+    totals->compactions++;
+    end_merge(background, slot);
+    return LORE_OK;
+}
+
+static lore_status step_rewrite(struct background *background, uint64_t budget_bytes,
+                                struct step_count *count, struct lsm_totals *totals) {
+    bool done;
+    uint64_t damaged;
+    lore_status status = rewrite_step(background->rewrite, budget_bytes, count, &done, &damaged);
+    if (status == LORE_OK && !done) return LORE_OK;
+    if (status == LORE_CORRUPTION) {
+        quarantine(background, damaged, JOB_SLOTS);
+        for (size_t i = 0; i < rewrite_files(background->rewrite); i++)
+            TRY(block(background, false, rewrite_file(background->rewrite, i)));
+        atomic_store(&background->compacting, false);
+    }
+    rewrite_destroy(background->rewrite);
+    background->rewrite = NULL;
+    atomic_store(&background->settled_version, 0);
+    totals->rewrites += status == LORE_OK;
+    return status;
+}
+
+/* ---- what is next ---- */
+
+static lore_status commit_change(struct lsm *lsm, struct version_change *change,
+                                 struct step_count *count) {
+    struct catalog_edit edit;
+    bool maybe_durable;
+    catalog_edit_init(&edit, lsm->work);
+    lore_status status = lsm_install(lsm, change, &edit, &maybe_durable);
+    count->written_bytes += edit.encoded.size;
+    catalog_edit_deinit(&edit);
+    return status;
+}
+
+static const struct run *find_run(const struct version *version, uint64_t id, uint8_t *level) {
+    for (uint8_t l = 0; l < LEVELS_MAX; l++) {
+        for (size_t r = 0; r < version->levels[l].count; r++) {
+            if (version->levels[l].runs[r].id != id) continue;
+            *level = l;
+            return &version->levels[l].runs[r];
+        }
+    }
+    return NULL;
+}
+
+/* Drops and moves: a commit, no reading. */
+static lore_status commit_choice(struct background *background, const struct policy_choice *choice,
+                                 struct step_count *count) {
+    struct lsm *lsm = background->lsm;
+    struct version_change change;
+    version_change_init(&change, lsm->work);
+    lore_status status = LORE_OK;
+    for (size_t i = 0; status == LORE_OK && i < choice->count; i++) {
+        if (choice->kind == POLICY_DROP) {
+            status = version_change_drop(&change, choice->ids[i]);
+            continue;
+        }
+        uint8_t level = 0;
+        const struct run *run = find_run(lsm->version, choice->ids[i], &level);
+        assert(run != NULL);
+        uint64_t id = run->id, order = run->order;
+        /* A run of level 0 becomes the newest of level 1; the last run stays itself. */
+        if (choice->kind == POLICY_SHIFT) {
+            status = lsm_take_run_id(lsm, &id);
+            order = id;
+        }
+        for (size_t t = 0; status == LORE_OK && t < run->count; t++)
+            status = version_change_move(&change, run->tables[t].handle->summary.id, choice->level,
+                                         id, order);
+    }
+    if (status == LORE_OK) status = commit_change(lsm, &change, count);
+    version_change_deinit(&change);
+    return status;
+}
+
+static lore_status start_choice(struct background *background, uint8_t slot,
+                                const struct policy_choice *choice) {
+    struct lsm *lsm = background->lsm;
+    struct job_record job = {.output_level = choice->level,
+                             .inputs_count = (uint32_t)choice->count,
+                             .drop_deletes = choice->into_last,
+                             .done = bytes_empty(lsm->work)};
+    memcpy(job.inputs, choice->ids, choice->count * sizeof *choice->ids);
+    uint8_t level = choice->level;
+    if (choice->last_run != 0) {
+        const struct run *last = find_run(lsm->version, choice->last_run, &level);
+        assert(last != NULL);
+        job.output_run = last->id;
+        job.output_run_order = last->order;
+    } else {
+        TRY(lsm_take_run_id(lsm, &job.output_run));
+        job.output_run_order = job.output_run;
+    }
+    job.input_level = choice->level;
+    for (size_t i = 0; i < choice->count; i++) {
+        if (find_run(lsm->version, choice->ids[i], &level) != NULL && level < job.input_level)
+            job.input_level = level;
+    }
+    bool full = atomic_load(&background->compacting) && choice->everything;
+    if (slot == JOB_MAIN) background->main_is_full = full;
+    return start_merge(background, &job, slot, !full);
+}
+
+static lore_status act_on(struct background *background, const struct policy_choice *choice,
+                          struct step_count *count) {
+    switch (choice->kind) {
+    case POLICY_MERGE: return start_choice(background, JOB_MAIN, choice);
+    case POLICY_REWRITE:
+        return rewrite_create(background->lsm, choice->ids, choice->count, &background->rewrite);
+    default: return commit_choice(background, choice, count);
+    }
+}
+
+static bool is_settled(struct background *background) {
+    struct lsm *lsm = background->lsm;
+    env_lock(lsm->config.context->env, lsm->mutex);
+    uint64_t number = lsm->version->number;
+    env_unlock(lsm->config.context->env, lsm->mutex);
+    return atomic_load(&background->settled_version) == number &&
+           atomic_load(&background->settled_pin) == lsm_oldest_pin(lsm);
+}
+
+static lore_status choose(struct background *background, struct step_count *count) {
+    struct lsm *lsm = background->lsm;
+    bool main_is_free = background->merges[JOB_MAIN] == NULL && background->rewrite == NULL;
+    bool small_is_free = background->merges[JOB_SMALL] == NULL;
+    if ((!main_is_free && !small_is_free) || is_settled(background)) return LORE_OK;
+    struct shape_marks marks = {background,      run_is_busy,   run_is_blocked,     file_is_busy,
+                                file_is_blocked, file_is_fresh, lsm_oldest_pin(lsm)};
+    struct policy_limits limits = limits_of(lsm);
+    struct policy_choice choice;
+    struct shape shape;
+    bool compacting = atomic_load(&background->compacting);
+    TRY(shape_init(&shape, lsm->work, lsm->version, &marks));
+    lore_status status = LORE_OK;
+    if (small_is_free && policy_choose_small(&shape.policy, &limits, &choice)) {
+        status = start_choice(background, JOB_SMALL, &choice);
+    } else if (main_is_free && policy_choose_main(&shape.policy, &limits, compacting,
+                                                  background->compacted, &choice)) {
+        /* What comes up after the values' turn is ordinary work. */
+        if (compacting && background->compacted && choice.kind != POLICY_REWRITE &&
+            choice.kind != POLICY_DROP)
+            atomic_store(&background->compacting, false);
+        status = act_on(background, &choice, count);
+    } else {
+        atomic_store(&background->settled_pin, marks.oldest_pin);
+        atomic_store(&background->settled_version, lsm->version->number);
+        if (main_is_free && small_is_free) atomic_store(&background->compacting, false);
+    }
+    shape_deinit(&shape);
+    return status;
+}
+
+/* ---- the step ---- */
+
+/* The merge that goes now: level 0's, but every other time the main one while level 0 is not in
+ * debt. */
+static uint8_t next_merge(struct background *background) {
+    struct compaction **merges = background->merges;
+    if (merges[JOB_SMALL] == NULL) return JOB_MAIN;
+    bool debt =
+        background->lsm->version->levels[0].count > 2 * (size_t)background->lsm->config.fan_in;
+    bool main_waits = merges[JOB_MAIN] != NULL || background->rewrite != NULL;
+    background->main_goes_next = main_waits && !debt && !background->main_goes_next;
+    return background->main_goes_next ? JOB_MAIN : JOB_SMALL;
+}
+
+static void suspend_others(struct background *background, uint8_t slot) {
+    if (background->lsm->config.budget->limit >= ROOMY_BUDGET_BYTES) return;
+    for (uint8_t other = 0; other < JOB_SLOTS; other++) {
+        if (other != slot && background->merges[other] != NULL)
+            compaction_suspend(background->merges[other]);
+    }
+}
+
+static lore_status step(struct background *background, uint64_t budget_bytes,
+                        struct step_count *count, struct lsm_totals *totals) {
+    struct lsm *lsm = background->lsm;
+    if (!lsm_can_freeze(lsm)) {
+        suspend_others(background, JOB_SLOTS);
+        return step_flush(background, budget_bytes, count, totals);
+    }
+    TRY(choose(background, count));
+    uint8_t slot = next_merge(background);
+    if (background->merges[slot] != NULL) {
+        suspend_others(background, slot);
+        return step_merge(background, slot, budget_bytes, count, totals);
+    }
+    if (background->rewrite != NULL) return step_rewrite(background, budget_bytes, count, totals);
+    return LORE_OK;
+}
+
+static bool is_working(const struct background *background) {
+    return background->flush != NULL || background->merges[JOB_MAIN] != NULL ||
+           background->merges[JOB_SMALL] != NULL || background->rewrite != NULL;
+}
+
+lore_status lsm_step(struct lsm *lsm, uint64_t budget_bytes, struct step_count *count, bool *more) {
+    struct background *background = lsm->background;
+    *more = false;
+    *count = (struct step_count){0, 0};
+    if (background == NULL || budget_bytes == 0) return LORE_OK;
+    bool was_stepping = atomic_exchange(&background->stepping, true);
+    assert(!was_stepping);
+    (void)was_stepping;
+    struct lsm_totals totals = {0};
+    lore_status status = step(background, budget_bytes, count, &totals);
+    if (status == LORE_NO_MEMORY) suspend_others(background, JOB_SLOTS);
+    bool working = is_working(background);
+    atomic_store(&background->working, working);
+    totals.read_bytes = count->read_bytes;
+    totals.written_bytes = count->written_bytes;
+    totals.job_running = working;
+    if (totals.flushes == 0) atomic_fetch_add(&background->compact_done, count->read_bytes);
+    lsm_add_totals(lsm, &totals);
+    *more = lsm_has_work(lsm);
+    atomic_store(&background->stepping, false);
+    return status;
+}
+
+bool lsm_has_work(struct lsm *lsm) {
+    struct background *background = lsm->background;
+    if (background == NULL) return false;
+    return !lsm_can_freeze(lsm) || atomic_load(&background->working) ||
+           atomic_load(&background->compacting) || !is_settled(background);
+}
+
+uint64_t lsm_delay_us(struct lsm *lsm) {
+    struct background *background = lsm->background;
+    if (background == NULL) return 0;
+    const lore_env *env = lsm->config.context->env;
+    env_lock(env, lsm->mutex);
+    uint64_t level0_runs = lsm->version->levels[0].count, runs = lsm->version->runs_count;
+    bool frozen_waits = lsm->frozen != NULL;
+    uint64_t active_bytes = memtable_bytes(lsm->active);
+    env_unlock(env, lsm->mutex);
+    /* Runs that wait for a repair are no debt that waiting could pay. */
+    if (atomic_load(&background->any_blocked)) level0_runs = runs = 0;
+    struct policy_limits limits = limits_of(lsm);
+    return policy_delay_us(&limits, level0_runs, runs, frozen_waits, active_bytes);
+}
+
+/* ---- compaction that was asked for ---- */
+
+lore_status lsm_compact_begin(struct lsm *lsm) {
+    struct background *background = lsm->background;
+    if (background == NULL) return fail(LORE_MISUSE, "the store is open read-only");
+    uint64_t total = 0;
+    for (size_t r = 0; r < lsm->version->runs_count; r++)
+        total += lsm->version->runs[r].bytes;
+    for (size_t i = 0; i < lsm->version->values_count; i++) {
+        if (atomic_load(&lsm->version->values[i]->garbage_values) > 0)
+            total += lsm->version->values[i]->summary.bytes;
+    }
+    background->compacted = false;
+    background->compact_mark = lsm->segment_next;
+    atomic_store(&background->settled_version, 0);
+    atomic_store(&background->compact_done, 0);
+    atomic_store(&background->compact_total, total);
+    atomic_store(&background->compacting, true);
+    return LORE_OK;
+}
+
+bool lsm_compacting(struct lsm *lsm, uint64_t *done_bytes, uint64_t *total_bytes) {
+    struct background *background = lsm->background;
+    if (background == NULL) return false;
+    *total_bytes = atomic_load(&background->compact_total);
+    *done_bytes = atomic_load(&background->compact_done);
+    if (*done_bytes > *total_bytes) *done_bytes = *total_bytes;
+    return atomic_load(&background->compacting);
+}
+
+void lsm_compact_cancel(struct lsm *lsm) {
+    if (lsm->background != NULL) atomic_store(&lsm->background->compacting, false);
+}
