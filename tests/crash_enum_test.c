@@ -1,42 +1,32 @@
 /*
- * crash_enum_test.c - every workload of up to three operations, cut off at every change to the disk, in many of the ways in which a power
- * cut can leave it; each such disk is opened as a store, whose content must be a prefix of the commits that holds every
- * acknowledged one.
+ * crash_enum_test.c - every workload of up to three operations, cut off at every change to the
+ * disk, in many of the ways in which a power cut can leave it; each such disk is opened as a store,
+ * whose content must be a prefix of the commits that holds every acknowledged one.
  *
- *   crash_enum_test [--states N] [--shard I/N] [--seed S] [--workload A,B,C]     enumerate until N states were checked
- *   crash_enum_test --skips                     for each sync in turn: leave it out and require a violation
+ *   crash_enum_test [--states N] [--shard I/N] [--seed S] [--workload A,B,C]     enumerate until N
+ * states were checked crash_enum_test --skips                     for each sync in turn: leave it
+ * out and require a violation
  *
- * How. A store is made once over the file system in memory. For each workload, a clone of it is wrapped in fs_fault, whose hook runs
- * before every change; there, pending changes are kept, lost or torn in chosen subsets, and the resulting disk is opened by the
- * same engine (LMDB included: its image comes out of the same record). Workloads of one and two operations are cut
- * everywhere; in those of three only the last operation is, since the first two are another workload's.
+ * How. A store is made once over the file system in memory. For each workload, a clone of it is
+ * wrapped in fs_fault, whose hook runs before every change; there, pending changes are kept, lost
+ * or torn in chosen subsets, and the resulting disk is opened by the same engine (LMDB included:
+ * its image comes out of the same record). Workloads of one and two operations are cut everywhere;
+ * in those of three only the last operation is, since the first two are another workload's.
  *
- * The number of states, by pair of operations (the one before, the one that was cut), is printed as a table.
+ * The number of states, by pair of operations (the one before, the one that was cut), is printed as
+ * a table.
  */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "crash_model.h"
-
-#include "catalog/catalog.h"
-#include "store/store_internal.h"
+#include "operations.h"
 #include "vfs/fs_fault.h"
-#include "vfs/fs_memory.h"
-
-enum operation {
-    OP_PUT, OP_BATCH, OP_DELETE, OP_RANGE, OP_MEMORY, OP_EMBED, OP_FLUSH, OP_STEP, OP_REWRITE, OP_SAVE,
-    OP_DROP, OP_SWITCH, OP_REBUILD, OP_REOPEN, OPERATIONS
-};
-static const char *const operation_names[OPERATIONS] = {
-    "put", "batch", "delete", "range", "memory", "embed", "flush", "step", "rewrite", "save", "drop", "switch",
-    "rebuild", "reopen"};
 
 #define WORKLOAD_MAX   3
-#define SUBSETS_ALL    5   /* up to so many pending changes, every subset */
-#define SUBSETS_CHOSEN 10  /* else so many, chosen by the seed */
-#define STORE_PATH     "store"
+#define SUBSETS_ALL    5  /* up to so many pending changes, every subset */
+#define SUBSETS_CHOSEN 10 /* else so many, chosen by the seed */
 
 struct simulation {
     struct fs_memory *disk;
@@ -51,32 +41,15 @@ struct simulation {
     uint64_t random;
     uint64_t states, states_max, violations;
     uint64_t counts[OPERATIONS + 1][OPERATIONS];
-    const char *skipped;        /* the sync that is left out, for messages */
+    const char *skipped; /* the sync that is left out, for messages */
     bool quiet;
 };
-
-static uint64_t random_next(uint64_t *state) {
-    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
-
-static void die(const char *what, lore_status status) {
-    printf("FAILED: %s: %s: %s\n", what, lore_status_name(status), lore_error_message());
-    exit(1);
-}
-#define MUST(expression)                                                                           \
-    do {                                                                                           \
-        lore_status must_status_ = (expression);                                                   \
-        if (must_status_ != LORE_OK) die(#expression, must_status_);                               \
-    } while (0)
 
 /* ---- checking one disk ---- */
 
 struct choice {
-    uint64_t kept;      /* bit i: pending change i reaches the disk (those beyond 63 as bit 63) */
-    uint64_t torn;      /* bit i: it is torn */
+    uint64_t kept; /* bit i: pending change i reaches the disk (those beyond 63 as bit 63) */
+    uint64_t torn; /* bit i: it is torn */
     uint64_t pattern;
 };
 
@@ -91,8 +64,10 @@ static enum crash_fate choose(void *context, size_t index, uint64_t *tear) {
 }
 
 static void describe(struct simulation *sim, const struct choice *choice, const char *what) {
-    printf("VIOLATION%s%s: workload", sim->skipped ? " without " : "", sim->skipped ? sim->skipped : "");
-    for (int i = 0; i < sim->length; i++) printf(" %s", operation_names[sim->workload[i]]);
+    printf("VIOLATION%s%s: workload", sim->skipped ? " without " : "",
+           sim->skipped ? sim->skipped : "");
+    for (int i = 0; i < sim->length; i++)
+        printf(" %s", operation_names[sim->workload[i]]);
     printf(", cut in operation %d: %s\n", sim->at + 1, what);
     size_t pending = fs_memory_pending_count(sim->disk);
     for (size_t i = 0; i < pending; i++) {
@@ -101,7 +76,11 @@ static void describe(struct simulation *sim, const struct choice *choice, const 
         struct choice copy = *choice;
         enum crash_fate fate = choose(&copy, i, &tear);
         fs_memory_describe(sim->disk, i, text, sizeof text);
-        printf("   %s %s\n", fate == CRASH_LOST ? "lost" : fate == CRASH_KEPT ? "kept" : "torn", text);
+        printf("   %s %s\n",
+               fate == CRASH_LOST   ? "lost"
+               : fate == CRASH_KEPT ? "kept"
+                                    : "torn",
+               text);
     }
 }
 
@@ -118,12 +97,14 @@ static bool verify_clean(lore_store *store) {
 static void check_disk(struct simulation *sim, struct choice *choice) {
     struct fs_memory *disk;
     MUST(fs_memory_crash_clone(sim->disk, choose, choice, &disk));
-    lore_env env = {.allocator = env_posix()->allocator, .fs = fs_memory_fs(disk), .sys = env_posix()->sys};
+    lore_env env = {
+        .allocator = env_posix()->allocator, .fs = fs_memory_fs(disk), .sys = env_posix()->sys};
     lore_options options;
     model_options(&options, &env);
     options.create_if_missing = false;
     lore_store *store = NULL;
-    char text[MODEL_TEXT_MAX], before[MODEL_TEXT_MAX], after[MODEL_TEXT_MAX], what[3 * MODEL_TEXT_MAX + 128];
+    char text[MODEL_TEXT_MAX], before[MODEL_TEXT_MAX], after[MODEL_TEXT_MAX],
+        what[3 * MODEL_TEXT_MAX + 128];
     model_render(&sim->before, before);
     model_render(&sim->after, after);
     lore_status status = lore_open(STORE_PATH, &options, &store);
@@ -132,7 +113,8 @@ static void check_disk(struct simulation *sim, struct choice *choice) {
         snprintf(what, sizeof what, "%s: %s", lore_status_name(status), lore_error_message());
         violation(sim, choice, what);
     } else if (strcmp(text, before) != 0 && strcmp(text, after) != 0) {
-        snprintf(what, sizeof what, "content differs\n  found    %s  expected %s  or       %s", text, before, after);
+        snprintf(what, sizeof what, "content differs\n  found    %s  expected %s  or       %s",
+                 text, before, after);
         violation(sim, choice, what);
     } else if (sim->states % 4 == 0 && !verify_clean(store)) {
         snprintf(what, sizeof what, "verify: %s", lore_error_message());
@@ -159,188 +141,26 @@ static void on_change(void *context, uint64_t number) {
     uint64_t all = pending >= 63 ? UINT64_MAX : (UINT64_C(1) << pending) - 1;
     struct choice choice = {0};
     if (pending <= SUBSETS_ALL && sim->length < 3) {
-        for (choice.kept = 0; choice.kept <= all && !done(sim); choice.kept++) check_disk(sim, &choice);
+        for (choice.kept = 0; choice.kept <= all && !done(sim); choice.kept++)
+            check_disk(sim, &choice);
     } else {
         size_t chosen = sim->length < 3 ? SUBSETS_CHOSEN : 2;
         check_disk(sim, &choice);
         for (size_t i = 0; i < chosen && pending > 0 && !done(sim); i++) {
-            choice.kept = i == 0 ? all : random_next(&sim->random) & all;
+            choice.kept = i == 0 ? all : operation_random(&sim->random) & all;
             check_disk(sim, &choice);
         }
     }
     if (pending == 0) return;
-    choice.kept = random_next(&sim->random) | random_next(&sim->random);
-    choice.torn = UINT64_C(1) << (random_next(&sim->random) % (pending < 63 ? pending : 63));
-    if (random_next(&sim->random) % 2 == 0) choice.torn |= UINT64_C(1) << (pending <= 63 ? pending - 1 : 63);
-    choice.pattern = random_next(&sim->random);
+    choice.kept = operation_random(&sim->random) | operation_random(&sim->random);
+    choice.torn = UINT64_C(1) << (operation_random(&sim->random) % (pending < 63 ? pending : 63));
+    if (operation_random(&sim->random) % 2 == 0)
+        choice.torn |= UINT64_C(1) << (pending <= 63 ? pending - 1 : 63);
+    choice.pattern = operation_random(&sim->random);
     check_disk(sim, &choice);
 }
 
-/* ---- operations ---- */
-
-static void put_model(struct simulation *sim, int keyspace, int key, int number) {
-    sim->after.now.keys[keyspace][key] = number;
-}
-
-static lore_status save_snapshot(struct simulation *sim, lore_store *store, int number) {
-    char name[16];
-    snprintf(name, sizeof name, "t%d", number);
-    for (int i = 0; i < MODEL_SNAPSHOTS; i++)
-        if (sim->after.snapshots[i].name[0] == '\0') {
-            memcpy(sim->after.snapshots[i].name, name, sizeof name);
-            sim->after.snapshots[i].world = sim->after.now;
-            break;
-        }
-    return lore_snapshot_save(store, name);
-}
-
-static lore_status drop_snapshot(struct simulation *sim, lore_store *store) {
-    for (int i = 0; i < MODEL_SNAPSHOTS; i++) {
-        if (sim->after.snapshots[i].name[0] == '\0') continue;
-        char name[16];
-        memcpy(name, sim->after.snapshots[i].name, sizeof name);
-        sim->after.snapshots[i].name[0] = '\0';
-        return lore_snapshot_drop(store, name);
-    }
-    return LORE_OK;
-}
-
-static lore_status write_batch(struct simulation *sim, lore_store *store, int number) {
-    char key[16], value[256];
-    lore_batch *batch;
-    lore_status status = lore_batch_create(store, &batch);
-    if (status != LORE_OK) return status;
-    status = lore_batch_put(batch, 1, key_text(1, key), value_text(number, value));
-    put_model(sim, 0, 1, number);
-    if (status == LORE_OK) status = lore_batch_put(batch, 2, key_text(2, key), value_text(number + 1, value));
-    put_model(sim, 1, 2, number + 1);
-    if (status == LORE_OK) status = lore_batch_delete(batch, 2, key_text(3, key));
-    put_model(sim, 1, 3, 0);
-    if (status == LORE_OK) status = lore_write(store, batch, NULL);
-    lore_batch_destroy(batch);
-    return status;
-}
-
-static lore_status write_memory(struct simulation *sim, lore_store *store, int number, bool text) {
-    char id[16], value[256];
-    float vector[4];
-    lore_memory memory;
-    lore_memory_init(&memory);
-    memory.fields = LORE_FIELD(LORE_ATTR_ID);
-    memory.id = memory_id(0, id);
-    lore_embedding embedding = {lore_slice_of(MODEL_SPACE), {vector, sizeof vector}};
-    if (text) {
-        memory.fields |= LORE_FIELD(LORE_ATTR_TEXT);
-        memory.text = value_text(number, value);
-        sim->after.now.texts[0] = number;
-    } else {
-        embedding_bytes(number, vector);
-        memory.embeddings = &embedding;
-        memory.embeddings_count = 1;
-        sim->after.now.embeddings[0] = number;
-    }
-    return lore_memory_update(store, &memory);
-}
-
-static lore_status run_steps(lore_store *store) {
-    bool more = true;
-    lore_status status = LORE_OK;
-    while (status == LORE_OK && more) status = lore_step(store, 4096, &more);
-    return status;
-}
-
-static lore_status switch_log(lore_store *store) {
-    commit_lead_begin(store);
-    lore_status status = lsm_active_bytes(store->lsm) > 0 ? commit_switch_log(store, 0) : LORE_OK;
-    commit_lead_end(store);
-    return status;
-}
-
-static lore_status rebuild_catalog(lore_store *store) {
-    env_posix();
-    store->env->sys->ops->mutex_lock(store->env->sys, store->catalog_mutex);
-    lore_status status = catalog_rebuild(store->catalog);
-    store->env->sys->ops->mutex_unlock(store->env->sys, store->catalog_mutex);
-    return status;
-}
-
-static lore_status run_operation(struct simulation *sim, lore_store **store, enum operation operation, int number) {
-    char key[16], value[256];
-    switch (operation) {
-    case OP_PUT:
-        put_model(sim, 0, 0, number);
-        return lore_put(*store, 1, key_text(0, key), value_text(number, value));
-    case OP_BATCH: return write_batch(sim, *store, number);
-    case OP_DELETE:
-        put_model(sim, 0, 1, 0);
-        return lore_delete(*store, 1, key_text(1, key));
-    case OP_RANGE:
-        for (int i = 0; i < MODEL_KEYS; i++) put_model(sim, 0, i, 0);
-        return lore_delete_range(*store, 1, lore_slice_of("key-0"), lore_slice_of("key-9"));
-    case OP_MEMORY: return write_memory(sim, *store, number, true);
-    case OP_EMBED: return write_memory(sim, *store, number, false);
-    case OP_FLUSH: return lore_flush(*store);
-    case OP_STEP: return run_steps(*store);
-    case OP_REWRITE: return lore_compact(*store, NULL, NULL);
-    case OP_SAVE: return save_snapshot(sim, *store, number);
-    case OP_DROP: return drop_snapshot(sim, *store);
-    case OP_SWITCH: return switch_log(*store);
-    case OP_REBUILD: return rebuild_catalog(*store);
-    case OP_REOPEN: {
-        lore_status status = lore_close(*store);
-        *store = NULL;
-        if (status != LORE_OK) return status;
-        lore_options options;
-        model_options(&options, &sim->env);
-        return lore_open(STORE_PATH, &options, store);
-    }
-    case OPERATIONS: break;
-    }
-    return LORE_OK;
-}
-
 /* ---- workloads ---- */
-
-static void make_base(struct fs_memory **disk, struct model *model) {
-    MUST(fs_memory_create(env_posix()->allocator, 0, disk));
-    lore_env env = {.allocator = env_posix()->allocator, .fs = fs_memory_fs(*disk), .sys = env_posix()->sys};
-    lore_options options;
-    model_options(&options, &env);
-    lore_store *store;
-    char key[16], value[256], id[16];
-    float vector[4];
-    MUST(lore_open(STORE_PATH, &options, &store));
-    lore_space_spec spec = {4, LORE_ELEMENT_F32, LORE_METRIC_L2, {NULL, 0}};
-    MUST(lore_space_create(store, MODEL_SPACE, &spec));
-    memset(model, 0, sizeof *model);
-    for (int k = 0; k < MODEL_KEYSPACES; k++)
-        for (int i = 0; i < MODEL_KEYS; i++) {
-            model->now.keys[k][i] = 1 + k * MODEL_KEYS + i;
-            MUST(lore_put(store, (lore_keyspace)k + 1, key_text(i, key),
-                          value_text(model->now.keys[k][i], value)));
-        }
-    for (int m = 0; m < MODEL_MEMORIES; m++) {
-        lore_memory memory;
-        lore_memory_init(&memory);
-        memory.fields = LORE_FIELD(LORE_ATTR_ID) | LORE_FIELD(LORE_ATTR_TEXT);
-        memory.id = memory_id(m, id);
-        model->now.texts[m] = 20 + m;
-        model->now.embeddings[m] = 30 + m;
-        memory.text = value_text(20 + m, value);
-        embedding_bytes(30 + m, vector);
-        lore_embedding embedding = {lore_slice_of(MODEL_SPACE), {vector, sizeof vector}};
-        memory.embeddings = &embedding;
-        memory.embeddings_count = 1;
-        MUST(lore_memory_put(store, &memory, 1, LORE_PUT_REPLACE, NULL));
-        MUST(lore_flush(store));
-    }
-    MUST(lore_snapshot_save(store, "s"));
-    memcpy(model->snapshots[0].name, "s", 2);
-    model->snapshots[0].world = model->now;
-    MUST(lore_put(store, 2, key_text(0, key), value_text(41, value)));
-    model->now.keys[1][0] = 41;
-    MUST(lore_close(store));
-}
 
 static void run_workload(struct simulation *sim, struct fs_memory *base, const struct model *model,
                          uint32_t skip_calls, const char *skip_path) {
@@ -348,8 +168,9 @@ static void run_workload(struct simulation *sim, struct fs_memory *base, const s
     MUST(fs_fault_create(env_posix()->allocator, fs_memory_fs(sim->disk), &sim->fault));
     fs_fault_set_memory(sim->fault, sim->disk);
     fs_fault_skip(sim->fault, skip_calls, skip_path);
-    sim->env = (lore_env){
-        .allocator = env_posix()->allocator, .fs = fs_fault_fs(sim->fault), .sys = env_posix()->sys};
+    sim->env = (lore_env){.allocator = env_posix()->allocator,
+                          .fs = fs_fault_fs(sim->fault),
+                          .sys = env_posix()->sys};
     sim->before = sim->after = *model;
     sim->at = -1;
     fs_fault_on_change(sim->fault, on_change, sim);
@@ -358,7 +179,8 @@ static void run_workload(struct simulation *sim, struct fs_memory *base, const s
     lore_store *store;
     MUST(lore_open(STORE_PATH, &options, &store));
     for (sim->at = 0; sim->at < sim->length; sim->at++) {
-        MUST(run_operation(sim, &store, sim->workload[sim->at], 100 + 10 * sim->at + (sim->at + 1) % 2));
+        MUST(operation_run(sim->workload[sim->at], &sim->env, &store, &sim->after,
+                           100 + 10 * sim->at + (sim->at + 1) % 2));
         sim->before = sim->after;
     }
     sim->at = sim->length - 1;
@@ -368,9 +190,11 @@ static void run_workload(struct simulation *sim, struct fs_memory *base, const s
     fs_memory_destroy(sim->disk);
 }
 
-/* Workload number n: first those of one operation, then of two, then of three in an order that a step coprime to their number
- * spreads out, so that a bounded run sees all kinds. */
-static int workloads_count(void) { return OPERATIONS + OPERATIONS * OPERATIONS + OPERATIONS * OPERATIONS * OPERATIONS; }
+/* Workload number n: first those of one operation, then of two, then of three in an order that a
+ * step coprime to their number spreads out, so that a bounded run sees all kinds. */
+static int workloads_count(void) {
+    return OPERATIONS + OPERATIONS * OPERATIONS + OPERATIONS * OPERATIONS * OPERATIONS;
+}
 
 static void set_workload(struct simulation *sim, int n) {
     int triples = OPERATIONS * OPERATIONS * OPERATIONS;
@@ -383,17 +207,21 @@ static void set_workload(struct simulation *sim, int n) {
         sim->length = 3;
         n = (int)((int64_t)n * 1009 % triples);
     }
-    for (int i = 0; i < sim->length; i++, n /= OPERATIONS) sim->workload[i] = (enum operation)(n % OPERATIONS);
+    for (int i = 0; i < sim->length; i++, n /= OPERATIONS)
+        sim->workload[i] = (enum operation)(n % OPERATIONS);
     sim->enumerate_from = sim->length == 1 ? -1 : sim->length - 1;
 }
 
 static void print_counts(const struct simulation *sim) {
-    printf("states by pair of operations (row: the one before; column: the one that was cut)\n%-8s", "");
-    for (int c = 0; c < OPERATIONS; c++) printf("%8s", operation_names[c]);
+    printf("states by pair of operations (row: the one before; column: the one that was cut)\n%-8s",
+           "");
+    for (int c = 0; c < OPERATIONS; c++)
+        printf("%8s", operation_names[c]);
     printf("\n");
     for (int r = OPERATIONS; r >= 0; r--) {
         printf("%-8s", r == OPERATIONS ? "(first)" : operation_names[r]);
-        for (int c = 0; c < OPERATIONS; c++) printf("%8" PRIu64, sim->counts[r][c]);
+        for (int c = 0; c < OPERATIONS; c++)
+            printf("%8" PRIu64, sim->counts[r][c]);
         printf("\n");
     }
 }
@@ -401,7 +229,7 @@ static void print_counts(const struct simulation *sim) {
 static int enumerate(struct simulation *sim, int shard, int shards) {
     struct fs_memory *base;
     struct model model;
-    make_base(&base, &model);
+    operation_make_base(&base, &model);
     sim->enumerate = true;
     for (int n = shard; n < workloads_count() && !done(sim); n += shards) {
         set_workload(sim, n);
@@ -416,12 +244,14 @@ static int enumerate(struct simulation *sim, int shard, int shards) {
 static int enumerate_one(struct simulation *sim, const char *list) {
     struct fs_memory *base;
     struct model model;
-    make_base(&base, &model);
+    operation_make_base(&base, &model);
     char copy[128];
     snprintf(copy, sizeof copy, "%s", list);
-    for (char *name = strtok(copy, ","); name != NULL && sim->length < WORKLOAD_MAX; name = strtok(NULL, ","))
+    for (char *name = strtok(copy, ","); name != NULL && sim->length < WORKLOAD_MAX;
+         name = strtok(NULL, ","))
         for (int i = 0; i < OPERATIONS; i++)
-            if (strcmp(name, operation_names[i]) == 0) sim->workload[sim->length++] = (enum operation)i;
+            if (strcmp(name, operation_names[i]) == 0)
+                sim->workload[sim->length++] = (enum operation)i;
     sim->enumerate = true;
     sim->enumerate_from = -1;
     run_workload(sim, base, &model, 0, NULL);
@@ -430,26 +260,26 @@ static int enumerate_one(struct simulation *sim, const char *list) {
     return sim->violations == 0 ? 0 : 1;
 }
 
-/* Each sync that the engine relies on. Leaving any of them out must be found. LMDB's own are not here: its file is derived, and a lost one is
- * rebuilt, which the enumeration above shows. */
+/* Each sync that the engine relies on. Leaving any of them out must be found. LMDB's own are not
+ * here: its file is derived, and a lost one is rebuilt, which the enumeration above shows. */
 static const struct skip {
     uint32_t calls;
     const char *path;
 } skips[] = {
-    {FAULT_SYNC, "/log-"},   {FAULT_SYNC, "/edits-"}, {FAULT_SYNC, ".table"},
-    {FAULT_SYNC, ".blob"},   {FAULT_SYNC, ".rows"},   {FAULT_SYNC_DIR, "g-000001"},
+    {FAULT_SYNC, "/log-"}, {FAULT_SYNC, "/edits-"}, {FAULT_SYNC, ".table"},
+    {FAULT_SYNC, ".blob"}, {FAULT_SYNC, ".rows"},   {FAULT_SYNC_DIR, "g-000001"},
 };
 
 static int check_skips(struct simulation *sim) {
     struct fs_memory *base;
     struct model model;
-    make_base(&base, &model);
+    operation_make_base(&base, &model);
     int missed = 0;
     uint64_t states_max = sim->states_max;
     for (size_t s = 0; s < sizeof skips / sizeof skips[0]; s++) {
         char name[64];
-        snprintf(name, sizeof name, "%s of %s", skips[s].calls == FAULT_SYNC ? "sync" : "directory sync",
-                 skips[s].path);
+        snprintf(name, sizeof name, "%s of %s",
+                 skips[s].calls == FAULT_SYNC ? "sync" : "directory sync", skips[s].path);
         sim->skipped = name;
         sim->quiet = true;
         sim->enumerate = true;
@@ -474,13 +304,19 @@ int main(int argc, char **argv) {
     bool skips_only = false;
     const char *workload = NULL;
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--skips") == 0) skips_only = true;
-        else if (i + 1 < argc && strcmp(argv[i], "--states") == 0) sim.states_max = strtoull(argv[++i], NULL, 10);
-        else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0) sim.random = strtoull(argv[++i], NULL, 10);
-        else if (i + 1 < argc && strcmp(argv[i], "--workload") == 0) workload = argv[++i];
+        if (strcmp(argv[i], "--skips") == 0)
+            skips_only = true;
+        else if (i + 1 < argc && strcmp(argv[i], "--states") == 0)
+            sim.states_max = strtoull(argv[++i], NULL, 10);
+        else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0)
+            sim.random = strtoull(argv[++i], NULL, 10);
+        else if (i + 1 < argc && strcmp(argv[i], "--workload") == 0)
+            workload = argv[++i];
         else if (i + 1 < argc && strcmp(argv[i], "--shard") == 0) {
-            if (sscanf(argv[++i], "%d/%d", &shard, &shards) != 2 || shards < 1 || shard < 0) return 2;
-        } else return 2;
+            if (sscanf(argv[++i], "%d/%d", &shard, &shards) != 2 || shards < 1 || shard < 0)
+                return 2;
+        } else
+            return 2;
     }
     printf("seed %" PRIu64 "\n", sim.random);
     if (skips_only) return check_skips(&sim);

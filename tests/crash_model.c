@@ -25,7 +25,8 @@ lore_slice memory_id(int memory, char buffer[16]) {
 }
 
 void embedding_bytes(int number, float vector[4]) {
-    for (int i = 0; i < 4; i++) vector[i] = (float)(number * 4 + i);
+    for (int i = 0; i < 4; i++)
+        vector[i] = (float)(number * 4 + i);
 }
 
 void model_options(lore_options *options, const lore_env *env) {
@@ -46,7 +47,8 @@ struct writer {
     size_t size;
 };
 
-static void add(struct writer *writer, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void add(struct writer *writer, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 static void add(struct writer *writer, const char *format, ...) {
     va_list args;
     va_start(args, format);
@@ -56,7 +58,8 @@ static void add(struct writer *writer, const char *format, ...) {
     if (writer->size >= MODEL_TEXT_MAX) writer->size = MODEL_TEXT_MAX - 1;
 }
 
-/* A value's number, short where the bytes are those of the number, and its bytes where they are not. */
+/* A value's number, short where the bytes are those of the number, and its bytes where they are
+ * not. */
 static void add_value(struct writer *writer, lore_slice value) {
     char head[32] = "", expected[256];
     int number = 0;
@@ -104,7 +107,8 @@ void model_render(const struct model *model, char text[MODEL_TEXT_MAX]) {
     }
 }
 
-static lore_status store_render_world(lore_store *store, const lore_snapshot *snapshot, struct writer *writer) {
+static lore_status store_render_world(lore_store *store, const lore_snapshot *snapshot,
+                                      struct writer *writer) {
     for (lore_keyspace k = 1; k <= MODEL_KEYSPACES; k++) {
         lore_iter *iter;
         lore_status status = lore_iter_create(store, snapshot, k, NULL, &iter);
@@ -138,7 +142,8 @@ static lore_status store_render_world(lore_store *store, const lore_snapshot *sn
             memcpy(vector, memory->embeddings[i].data.data, sizeof vector);
             int number = (int)(vector[0] / 4);
             embedding_bytes(number, expected);
-            add(writer, memcmp(vector, expected, sizeof vector) == 0 ? "~%d" : "~(wrong %d)", number);
+            add(writer, memcmp(vector, expected, sizeof vector) == 0 ? "~%d" : "~(wrong %d)",
+                number);
         }
         lore_record_destroy(record);
     }

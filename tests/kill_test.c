@@ -1,13 +1,14 @@
 /*
- * kill_test.c - a process that loads a store is killed at a random moment, again and again. After each kill the store must open and hold
- * every acknowledged record, nothing half, in order.
+ * kill_test.c - a process that loads a store is killed at a random moment, again and again. After
+ * each kill the store must open and hold every acknowledged record, nothing half, in order.
  *
  *   kill_test [--rounds N] [--dir DIR] [--seed S] [--millis M]
  *
- * The child commits batch n (a key in each of two keyspaces, and a memory every tenth time; now and then a range delete of an old part) and
- * then writes n to a pipe: what the parent has read from the pipe was acknowledged. The parent kills it after up to M milliseconds,
- * opens the store and checks. A round is one kill; the store lives through all of them, so flushes, merges and
- * rewrites are cut too. The longest opening is printed, and decides nothing.
+ * The child commits batch n (a key in each of two keyspaces, and a memory every tenth time; now and
+ * then a range delete of an old part) and then writes n to a pipe: what the parent has read from
+ * the pipe was acknowledged. The parent kills it after up to M milliseconds, opens the store and
+ * checks. A round is one kill; the store lives through all of them, so flushes, merges and rewrites
+ * are cut too. The longest opening is printed, and decides nothing.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -22,8 +23,8 @@
 
 #include "lore.h"
 
-#define RECENT  2000u /* records below the last that are all checked in every round */
-#define SAMPLES 200u  /* and so many older ones, at random */
+#define RECENT  2000u  /* records below the last that are all checked in every round */
+#define SAMPLES 200u   /* and so many older ones, at random */
 #define KEPT    40000u /* older ones than these are deleted by range */
 
 static char store_path[512];
@@ -57,7 +58,9 @@ static lore_slice value_of(uint64_t n, char buffer[4096]) {
     return (lore_slice){buffer, (size_t)size + more};
 }
 
-static uint64_t deleted_below(uint64_t last) { return last < KEPT ? 0 : (last - KEPT) / 10000 * 10000; }
+static uint64_t deleted_below(uint64_t last) {
+    return last < KEPT ? 0 : (last - KEPT) / 10000 * 10000;
+}
 
 static void open_store(lore_store **store) {
     lore_options options;
@@ -86,7 +89,8 @@ static void write_record(lore_store *store, uint64_t n) {
     if (n % 10 != 0) return;
     lore_memory memory;
     lore_memory_init(&memory);
-    memory.fields = LORE_FIELD(LORE_ATTR_ID) | LORE_FIELD(LORE_ATTR_TEXT) | LORE_FIELD(LORE_ATTR_KIND);
+    memory.fields =
+        LORE_FIELD(LORE_ATTR_ID) | LORE_FIELD(LORE_ATTR_TEXT) | LORE_FIELD(LORE_ATTR_KIND);
     memory.id = key_of(n % 1000, key);
     memory.text = value_of(n, value);
     memory.kind = lore_slice_of("kill");
@@ -125,7 +129,8 @@ static void expect_record(lore_store *store, uint64_t n, uint64_t acknowledged) 
         exit(1);
     }
     if (first || n < deleted_below(acknowledged)) return;
-    printf("FAILED: record %" PRIu64 " was acknowledged (up to %" PRIu64 ") and is gone\n", n, acknowledged);
+    printf("FAILED: record %" PRIu64 " was acknowledged (up to %" PRIu64 ") and is gone\n", n,
+           acknowledged);
     exit(1);
 }
 
@@ -135,8 +140,10 @@ static uint64_t check_store(uint64_t acknowledged, bool any, bool verify) {
     open_store(&store);
     uint64_t count = any ? acknowledged + 1 : 0;
     uint64_t from = count > RECENT ? count - RECENT : 0;
-    for (uint64_t n = from; n < count; n++) expect_record(store, n, acknowledged);
-    for (unsigned i = 0; i < SAMPLES && from > 0; i++) expect_record(store, random_next() % from, acknowledged);
+    for (uint64_t n = from; n < count; n++)
+        expect_record(store, n, acknowledged);
+    for (unsigned i = 0; i < SAMPLES && from > 0; i++)
+        expect_record(store, random_next() % from, acknowledged);
     /* The one in flight may be there, whole; nothing after it. */
     bool first = holds(store, 1, count, count), second = holds(store, 2, count, count + 1);
     if (first != second || holds(store, 1, count + 1, count + 1)) {
@@ -168,12 +175,14 @@ static uint64_t run_child(uint64_t first, uint64_t micros, bool *any) {
     }
     close(ends[1]);
     struct timespec wait = {(time_t)(micros / 1000000), (long)(micros % 1000000) * 1000};
-    /* The pipe holds 8,192 numbers: read on meanwhile would disturb the moment, so the wait is short enough. */
+    /* The pipe holds 8,192 numbers: read on meanwhile would disturb the moment, so the wait is
+     * short enough. */
     nanosleep(&wait, NULL);
     kill(pid, SIGKILL);
     uint64_t last = 0, n;
     *any = false;
-    while (read(ends[0], &n, sizeof n) == (ssize_t)sizeof n) last = n, *any = true;
+    while (read(ends[0], &n, sizeof n) == (ssize_t)sizeof n)
+        last = n, *any = true;
     close(ends[0]);
     int status;
     waitpid(pid, &status, 0);
@@ -191,11 +200,16 @@ int main(int argc, char **argv) {
     uint64_t rounds = 500, seed = (uint64_t)time(NULL), millis = 60;
     const char *dir = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
     for (int i = 1; i + 1 < argc; i += 2) {
-        if (strcmp(argv[i], "--rounds") == 0) rounds = strtoull(argv[i + 1], NULL, 10);
-        else if (strcmp(argv[i], "--seed") == 0) seed = strtoull(argv[i + 1], NULL, 10);
-        else if (strcmp(argv[i], "--millis") == 0) millis = strtoull(argv[i + 1], NULL, 10);
-        else if (strcmp(argv[i], "--dir") == 0) dir = argv[i + 1];
-        else return 2;
+        if (strcmp(argv[i], "--rounds") == 0)
+            rounds = strtoull(argv[i + 1], NULL, 10);
+        else if (strcmp(argv[i], "--seed") == 0)
+            seed = strtoull(argv[i + 1], NULL, 10);
+        else if (strcmp(argv[i], "--millis") == 0)
+            millis = strtoull(argv[i + 1], NULL, 10);
+        else if (strcmp(argv[i], "--dir") == 0)
+            dir = argv[i + 1];
+        else
+            return 2;
     }
     snprintf(store_path, sizeof store_path, "%s/lore-kill-%ld", dir, (long)getpid());
     random_state = seed;
@@ -212,8 +226,9 @@ int main(int argc, char **argv) {
         uint64_t took = now_us() - began;
         if (took > opening_us_max && round % 50 != 49) opening_us_max = took;
     }
-    printf("%" PRIu64 " records after %" PRIu64 " kills, none lost; longest opening with its checks %" PRIu64 " ms\n", next, rounds,
-           opening_us_max / 1000);
+    printf("%" PRIu64 " records after %" PRIu64
+           " kills, none lost; longest opening with its checks %" PRIu64 " ms\n",
+           next, rounds, opening_us_max / 1000);
     remove_store();
     return 0;
 }

@@ -2,15 +2,15 @@
  * scale_test.c - a store of a million records, against a model, with what it costs counted.
  *
  *   scale_test churn [--records N] [--budget-mib M] [--dir DIR] [--seed S]
- *       load N records of 16 + 400 bytes (not compressible) by steps; three rounds of overwrites (30 %), deletes (20 %), a range
- *       delete and a named snapshot; then: content equals the model, space at rest is at most 1.5 x live, no lore_step(1 MiB) read
- *       and wrote more than 2 MiB, a point read fetches at most 2 blocks at the median
- *   scale_test memories [--records N] [--budget-mib M] [--dir DIR] [--seed S]
- *       load N memories with 400 bytes of text, compact, verify, read all, read at random; a filter for 100 of them fetches fewer than
- *       100 blocks
+ *       load N records of 16 + 400 bytes (not compressible) by steps; three rounds of overwrites
+ * (30 %), deletes (20 %), a range delete and a named snapshot; then: content equals the model,
+ * space at rest is at most 1.5 x live, no lore_step(1 MiB) read and wrote more than 2 MiB, a point
+ * read fetches at most 2 blocks at the median scale_test memories [--records N] [--budget-mib M]
+ * [--dir DIR] [--seed S] load N memories with 400 bytes of text, compact, verify, read all, read at
+ * random; a filter for 100 of them fetches fewer than 100 blocks
  *
- * In both, peak memory (anonymous, plus mapped files of the store) less what the program had before lore_open stays within the budget and a
- * tenth. Durations are printed and decide nothing.
+ * In both, peak memory (anonymous, plus mapped files of the store) less what the program had before
+ * lore_open stays within the budget and a tenth. Durations are printed and decide nothing.
  */
 #include <inttypes.h>
 #include <pthread.h>
@@ -77,9 +77,12 @@ static uint64_t memory_kib(void) {
     if (file == NULL) return 0;
     while (fgets(line, sizeof line, file) != NULL) {
         unsigned long long from, to, kib;
-        if (sscanf(line, "%llx-%llx ", &from, &to) == 2) counts = strstr(line, store_path) != NULL;
-        else if (sscanf(line, "Anonymous: %llu kB", &kib) == 1 && !counts) total += kib;
-        else if (sscanf(line, "Rss: %llu kB", &kib) == 1 && counts) total += kib;
+        if (sscanf(line, "%llx-%llx ", &from, &to) == 2)
+            counts = strstr(line, store_path) != NULL;
+        else if (sscanf(line, "Anonymous: %llu kB", &kib) == 1 && !counts)
+            total += kib;
+        else if (sscanf(line, "Rss: %llu kB", &kib) == 1 && counts)
+            total += kib;
     }
     fclose(file);
     return total;
@@ -145,7 +148,8 @@ static lore_slice key_of(uint64_t n, char buffer[32]) {
 
 static lore_slice value_of(uint64_t n, unsigned version, uint64_t buffer[VALUE_BYTES / 8]) {
     uint64_t state = n * 256 + version;
-    for (unsigned i = 0; i < VALUE_BYTES / 8; i++) buffer[i] = random_next(&state);
+    for (unsigned i = 0; i < VALUE_BYTES / 8; i++)
+        buffer[i] = random_next(&state);
     return (lore_slice){buffer, VALUE_BYTES};
 }
 
@@ -162,7 +166,8 @@ static bool step(lore_store *store) {
 }
 
 static void write_group(lore_store *store, lore_batch *batch, bool force) {
-    if (lore_batch_size(batch) == 0 || (!force && lore_batch_size(batch) < GROUP * VALUE_BYTES)) return;
+    if (lore_batch_size(batch) == 0 || (!force && lore_batch_size(batch) < GROUP * VALUE_BYTES))
+        return;
     MUST(lore_write(store, batch, NULL));
     lore_batch_clear(batch);
     step(store);
@@ -287,14 +292,17 @@ static void churn(void) {
     }
     write_group(store, batch, true);
     stage("loaded");
-    for (unsigned round = 1; round <= 3; round++) churn_round(store, batch, round, &random);
+    for (unsigned round = 1; round <= 3; round++)
+        churn_round(store, batch, round, &random);
     lore_batch_destroy(batch);
     MUST(lore_flush(store));
     stage("three rounds of churn");
-    while (step(store)) {}
+    while (step(store)) {
+    }
     stage("at rest");
     check_space(store, "before compact");
-    printf("%" PRIu64 " steps of 1 MiB, the largest read and wrote %.2f MiB\n", steps, (double)step_bytes_max / 1048576);
+    printf("%" PRIu64 " steps of 1 MiB, the largest read and wrote %.2f MiB\n", steps,
+           (double)step_bytes_max / 1048576);
     CHECK(step_bytes_max <= 2u << 20, "a step read and wrote more than 2 MiB");
     check_all(store, NULL, versions);
     lore_snapshot *snapshot;
@@ -317,18 +325,22 @@ static void churn(void) {
 
 /* ---- memories ---- */
 
-static void fill_memory(uint64_t n, lore_memory *memory, char id[32], char session[32], char text[VALUE_BYTES]) {
-    static const char words[] = "the agent recalls that a user likes tea rivers maps and old stories about light ";
+static void fill_memory(uint64_t n, lore_memory *memory, char id[32], char session[32],
+                        char text[VALUE_BYTES]) {
+    static const char words[] =
+        "the agent recalls that a user likes tea rivers maps and old stories about light ";
     uint64_t state = n + seed;
     for (unsigned i = 0; i < VALUE_BYTES; i += 8) {
         size_t at = random_next(&state) % (sizeof words - 9);
         memcpy(text + i, words + at, 8);
     }
     lore_memory_init(memory);
-    memory->fields = LORE_FIELD(LORE_ATTR_ID) | LORE_FIELD(LORE_ATTR_TEXT) | LORE_FIELD(LORE_ATTR_SESSION) |
-                     LORE_FIELD(LORE_ATTR_ROLE) | LORE_FIELD(LORE_ATTR_KIND) | LORE_FIELD(LORE_ATTR_POSITION);
+    memory->fields = LORE_FIELD(LORE_ATTR_ID) | LORE_FIELD(LORE_ATTR_TEXT) |
+                     LORE_FIELD(LORE_ATTR_SESSION) | LORE_FIELD(LORE_ATTR_ROLE) |
+                     LORE_FIELD(LORE_ATTR_KIND) | LORE_FIELD(LORE_ATTR_POSITION);
     memory->id = (lore_slice){id, (size_t)snprintf(id, 32, "m-%010" PRIu64, n)};
-    memory->session_id = (lore_slice){session, (size_t)snprintf(session, 32, "s-%07" PRIu64, n / 100)};
+    memory->session_id =
+        (lore_slice){session, (size_t)snprintf(session, 32, "s-%07" PRIu64, n / 100)};
     memory->position = n % 100;
     memory->role = lore_slice_of(n % 2 == 0 ? "user" : "assistant");
     memory->kind = lore_slice_of("dialogue");
@@ -363,7 +375,8 @@ static void expect_memory(lore_store *store, uint64_t n) {
 static void check_filter(lore_store *store, uint64_t *random) {
     char session[32];
     snprintf(session, sizeof session, "s-%07" PRIu64, random_next(random) % (records / 100));
-    lore_filter filter = {.attribute = LORE_ATTR_SESSION, .op = LORE_FILTER_EQ, .text = lore_slice_of(session)};
+    lore_filter filter = {
+        .attribute = LORE_ATTR_SESSION, .op = LORE_FILTER_EQ, .text = lore_slice_of(session)};
     lore_query query;
     lore_query_init(&query);
     query.filters = &filter;
@@ -374,8 +387,10 @@ static void check_filter(lore_store *store, uint64_t *random) {
     uint64_t before = stats_of(store).blocks_read;
     MUST(lore_search(store, NULL, &query, &results));
     uint64_t blocks = stats_of(store).blocks_read - before;
-    printf("a filter for %zu of %" PRIu64 " memories fetched %" PRIu64 " blocks\n", lore_results_count(results), records, blocks);
-    CHECK(lore_results_count(results) == 100, "the filter found %zu of 100", lore_results_count(results));
+    printf("a filter for %zu of %" PRIu64 " memories fetched %" PRIu64 " blocks\n",
+           lore_results_count(results), records, blocks);
+    CHECK(lore_results_count(results) == 100, "the filter found %zu of 100",
+          lore_results_count(results));
     CHECK(blocks < 100, "100 blocks or more");
     lore_results_destroy(results);
 }
@@ -387,7 +402,8 @@ static void memories(void) {
     open_store(&store, LORE_BACKGROUND_THREAD);
     load_memories(store);
     stage("loaded");
-    for (unsigned i = 0; i < 20000; i++) expect_memory(store, random_next(&random) % records);
+    for (unsigned i = 0; i < 20000; i++)
+        expect_memory(store, random_next(&random) % records);
     stage("20,000 random reads");
     MUST(lore_compact(store, NULL, NULL));
     stage("compacted");
@@ -407,7 +423,8 @@ static void memories(void) {
     lore_memory_iter_destroy(iter);
     CHECK(count == records, "the scan saw %" PRIu64 " memories", count);
     stage("all read in order of id");
-    for (unsigned i = 0; i < 3; i++) check_filter(store, &random);
+    for (unsigned i = 0; i < 3; i++)
+        check_filter(store, &random);
     lore_stats stats = stats_of(store);
     printf("%.1f MiB of segments for %.1f MiB of text\n", (double)stats.table_bytes / 1048576,
            (double)records * VALUE_BYTES / 1048576);
@@ -420,19 +437,28 @@ int main(int argc, char **argv) {
     const char *dir = "/tmp";
     if (argc < 2) return 2;
     for (int i = 2; i + 1 < argc; i += 2) {
-        if (strcmp(argv[i], "--records") == 0) records = strtoull(argv[i + 1], NULL, 10);
-        else if (strcmp(argv[i], "--budget-mib") == 0) budget_mib = strtoull(argv[i + 1], NULL, 10);
-        else if (strcmp(argv[i], "--seed") == 0) seed = strtoull(argv[i + 1], NULL, 10);
-        else if (strcmp(argv[i], "--dir") == 0) dir = argv[i + 1];
-        else return 2;
+        if (strcmp(argv[i], "--records") == 0)
+            records = strtoull(argv[i + 1], NULL, 10);
+        else if (strcmp(argv[i], "--budget-mib") == 0)
+            budget_mib = strtoull(argv[i + 1], NULL, 10);
+        else if (strcmp(argv[i], "--seed") == 0)
+            seed = strtoull(argv[i + 1], NULL, 10);
+        else if (strcmp(argv[i], "--dir") == 0)
+            dir = argv[i + 1];
+        else
+            return 2;
     }
     if (records < 1000) return 2;
     snprintf(store_path, sizeof store_path, "%s/lore-scale-%ld", dir, (long)getpid());
-    printf("%s: %" PRIu64 " records, budget %" PRIu64 " MiB, seed %" PRIu64 ", in %s\n", argv[1], records, budget_mib, seed, store_path);
+    printf("%s: %" PRIu64 " records, budget %" PRIu64 " MiB, seed %" PRIu64 ", in %s\n", argv[1],
+           records, budget_mib, seed, store_path);
     began = now();
-    if (strcmp(argv[1], "churn") == 0) churn();
-    else if (strcmp(argv[1], "memories") == 0) memories();
-    else return 2;
+    if (strcmp(argv[1], "churn") == 0)
+        churn();
+    else if (strcmp(argv[1], "memories") == 0)
+        memories();
+    else
+        return 2;
     char command[600];
     snprintf(command, sizeof command, "rm -rf '%s'", store_path);
     return system(command) == 0 ? 0 : 1;
