@@ -116,6 +116,10 @@ static lore_status rebuild_catalog(lore_store *store) {
 
 lore_status operation_run(enum operation operation, const lore_env *env, lore_store **store,
                           struct model *model, int number) {
+    bool model_only = *store == NULL;
+    if (model_only && (operation == OP_FLUSH || operation == OP_STEP || operation == OP_REWRITE ||
+                       operation >= OP_SWITCH))
+        return LORE_MISUSE;
     char key[16], value[256];
     switch (operation) {
     case OP_PUT:

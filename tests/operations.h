@@ -29,7 +29,7 @@ extern const char *const operation_names[OPERATIONS];
 #define STORE_PATH "store"
 
 /* Run it on *store (which OP_REOPEN replaces; NULL after a failed one), and do the same to `model`, whatever the store answers. `number`
- * names the values it writes. */
+ * names the values it writes. *store NULL: the model alone. */
 lore_status operation_run(enum operation operation, const lore_env *env, lore_store **store, struct model *model,
                           int number);
 
