@@ -108,7 +108,10 @@ static void leave_note(struct making *making, lore_store *store, bool writable) 
     jw_begin_object(&writer);
     jw_time_member(&writer, "time", manifest->time_us);
     jw_string_member(&writer, "name", manifest->label);
-    jw_string_member(&writer, "path", making->path.data);
+    struct text whole = {0};
+    fs_absolute(&whole, making->path.data);
+    jw_string_member(&writer, "path", text_string(&whole));
+    text_free(&whole);
     jw_uint_member(&writer, "sequence", manifest->sequence);
     jw_string_member(&writer, "content_digest", manifest->content_digest);
     jw_end_object(&writer);

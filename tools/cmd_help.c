@@ -8,6 +8,19 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Text as it is, or as the one member of a JSON object. */
+static int print_as(struct cli *cli, const char *key, const struct text *text) {
+    if (!cli->json) return print_text(cli, text);
+    struct text document = {0};
+    struct json_writer writer = {.out = &document};
+    jw_begin_object(&writer);
+    jw_string_member(&writer, key, text_string(text));
+    jw_end_object(&writer);
+    int code = print_json(cli, &document);
+    text_free(&document);
+    return code;
+}
+
 static int print_help(struct cli *cli, const struct command_spec *command) {
     struct text text = {0};
     if (command == NULL) {
@@ -15,7 +28,7 @@ static int print_help(struct cli *cli, const struct command_spec *command) {
     } else {
         help_command(&text, command, global_options);
     }
-    int code = print_text(cli, &text);
+    int code = print_as(cli, "help", &text);
     text_free(&text);
     return code;
 }
@@ -55,7 +68,7 @@ int cmd_completion(struct cli *cli) {
     struct text text = {0};
     const char *shell = cli->args.operands[0];
     int code = completion_script(&text, shell, commands, global_options)
-                   ? print_text(cli, &text)
+                   ? print_as(cli, "script", &text)
                    : fail_usage(cli, "%s: not one of bash, zsh, fish", shell);
     text_free(&text);
     return code;

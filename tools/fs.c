@@ -9,11 +9,16 @@
 #include <unistd.h>
 
 #include "alloc.h"
-#include "text.h"
 
 bool fs_is_directory(const char *path) {
     struct stat info;
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+void fs_absolute(struct text *out, const char *path) {
+    char current[4096];
+    if (path[0] != '/' && getcwd(current, sizeof current) != NULL) text_printf(out, "%s/", current);
+    text_puts(out, path);
 }
 
 bool fs_make_directories(const char *path) {
