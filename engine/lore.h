@@ -446,7 +446,8 @@ typedef struct lore_memory {
     int64_t created_at_us;    /* default: commit clock */
     int64_t updated_at_us;    /* default: commit clock, also in an update that does not give it */
     int64_t expires_at_us;    /* default 0, never; from then on reads hide the memory */
-    uint64_t position;        /* default: after the last of its session; only with a session_id */
+    uint64_t position;        /* default: after the last of its session; only with a session_id; below
+                               * INT64_MAX */
     uint64_t access_count;    /* on a put: the count to start from */
     int64_t last_accessed_at_us;
     const lore_embedding *embeddings; /* embeddings_count; in a put the full set, in an update those
@@ -463,8 +464,10 @@ LORE_API uint64_t lore_record_row(const lore_record *record);
 LORE_API void lore_record_destroy(lore_record *record);
 
 typedef enum lore_put_mode {
-    LORE_PUT_REPLACE = 0, /* insert, or replace the whole memory of that id */
-    LORE_PUT_INSERT = 1   /* LORE_EXISTS if the id is there */
+    LORE_PUT_REPLACE = 0, /* insert, or replace the whole memory of that id: what is not given takes
+                           * its default, except that the time of creation, the access counts and,
+                           * within the same session, the position stay */
+    LORE_PUT_INSERT = 1   /* LORE_EXISTS if the id is there, expired or not */
 } lore_put_mode;
 
 /* Write n memories as one batch, all or none; no id twice (LORE_INVALID). `ids`, if not NULL, is an
@@ -477,8 +480,10 @@ LORE_API LORE_MUST_USE lore_status lore_memory_put(lore_store *store, const lore
  * a new row, other attributes leave text and embeddings alone. LORE_NOT_FOUND if it is not there. */
 LORE_API LORE_MUST_USE lore_status lore_memory_update(lore_store *store, const lore_memory *memory);
 
+/* LORE_NOT_FOUND if it is not there. */
 LORE_API LORE_MUST_USE lore_status lore_memory_delete(lore_store *store, lore_slice id);
 
+/* LORE_NOT_FOUND if there is no such memory, space or embedding. */
 LORE_API LORE_MUST_USE lore_status lore_embedding_delete(lore_store *store, lore_slice id,
                                                          const char *space);
 
@@ -487,6 +492,8 @@ LORE_API LORE_MUST_USE lore_status lore_embedding_delete(lore_store *store, lore
 #define LORE_READ_NO_ACCESS 2u   /* do not count this read in access_count */
 #define LORE_READ_EXPIRED 4u     /* show memories past expires_at too */
 
+/* LORE_NOT_FOUND if it is not there, or has expired. The access counts in the record are those before
+ * this read; the ones not yet written are among them when `snapshot` is NULL. */
 LORE_API LORE_MUST_USE lore_status lore_memory_get(lore_store *store, const lore_snapshot *snapshot,
                                                    lore_slice id, unsigned flags,
                                                    lore_record **record);

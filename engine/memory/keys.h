@@ -7,18 +7,26 @@
  *              be64 row, u8 RECORD_TEXT                   text
  *   INDEX      u8 attribute, value, be64 row              empty
  *   SESSION    text session, be64 position, be64 row      empty
- *   ACCESS     id                                         merge: add count, max time
- *   DEAD       be64 row                                   i64 big-endian time of death
- *   VECTORS    be32 space, be64 row (base/entry.h)        the vector
+ *   HEAD       text session                               be64 next position, be64 memories in the
+ * session ACCESS     id                                         merge: add count, max time DEAD
+ * be64 row                                   i64 big-endian time of death VECTORS    be32 space,
+ * be64 row (base/entry.h)        the vector
  *
- * A row is one version of a memory's content: a new text makes a new row, and attributes, index entries and embeddings move to
- * it in the same batch; the old row gets a DEAD key. Attributes and text of a row lie side by side.
+ * A row is one version of a memory's content: a new text makes a new row, and attributes, index
+ * entries and embeddings move to it in the same batch; the old row gets a DEAD key. Attributes and
+ * text of a row lie side by side.
+ *
+ * HEAD: every batch that brings a memory into a session, takes one out or moves one within requires
+ * the session's head to be unchanged and writes it, or deletes it with the last memory. So two
+ * writers that append at once cannot get one position: the later of them conflicts and tries again.
+ * A position is not handed out twice while the session has a memory.
  *
  * Value encodings keep order under memcmp:
  *   text      bytes with 0x00 as 0x00 0xFF, ended by 0x00 0x01
  *   integer   i64 with its sign bit flipped, big-endian
- *   number    IEEE binary64 bits, big-endian, sign bit flipped if positive, all bits if negative; -0 is stored as 0
- * Attributes with an empty text have no index entry; a tag has one each. Times of 0 (never) have none.
+ *   number    IEEE binary64 bits, big-endian, sign bit flipped if positive, all bits if negative;
+ * -0 is stored as 0 Attributes with an empty text have no index entry; a tag has one each. Times of
+ * 0 (never) have none.
  */
 #ifndef LORE_MEMORY_KEYS_H
 #define LORE_MEMORY_KEYS_H
@@ -31,6 +39,7 @@
 #define KEYSPACE_SESSION 0xF0000013u
 #define KEYSPACE_ACCESS  0xF0000014u
 #define KEYSPACE_DEAD    0xF0000015u
+#define KEYSPACE_HEAD    0xF0000016u
 
 #define RECORD_ATTRIBUTES 0u
 #define RECORD_TEXT       1u
@@ -38,6 +47,11 @@
 #define MEMORY_ID_BYTES_MAX        512u
 #define MEMORY_ATTRIBUTE_BYTES_MAX 1024u
 #define MEMORY_TAGS_MAX            64u
+/* Positions are integers in attributes and filters; the one after the last must be one too. */
+#define MEMORY_POSITION_MAX ((uint64_t)INT64_MAX - 1)
+
+#define HEAD_BYTES 16u
+#define ROW_BYTES  8u
 
 /* Each appends to `key`, which is cleared first. */
 MUST_USE lore_status key_id(struct bytes *key, lore_slice id);
@@ -51,6 +65,9 @@ MUST_USE lore_status key_index_integer(struct bytes *key, lore_attribute attribu
 MUST_USE lore_status key_index_number(struct bytes *key, lore_attribute attribute, double value);
 MUST_USE lore_status key_session(struct bytes *key, lore_slice session, uint64_t position);
 MUST_USE lore_status key_session_prefix(struct bytes *key, lore_slice session);
+MUST_USE lore_status key_head(struct bytes *key, lore_slice session);
+/* One keyspace: its own four bytes. The prefix of all its keys. */
+MUST_USE lore_status key_keyspace(struct bytes *key, uint32_t keyspace);
 /* The smallest key above all that begin with `prefix`; false if there is none. In place. */
 bool key_after_prefix(struct bytes *prefix);
 
@@ -66,6 +83,8 @@ bool key_row(lore_slice key, uint64_t *row);
 
 enum attribute_type { ATTRIBUTE_TEXT, ATTRIBUTE_INTEGER, ATTRIBUTE_NUMBER, ATTRIBUTE_NONE };
 enum attribute_type attribute_type(lore_attribute attribute);
+/* Whether it has INDEX entries. Id, position and the access counts are found in keyspaces of their
+ * own. */
 bool attribute_is_indexed(lore_attribute attribute);
 
 #endif
