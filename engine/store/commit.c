@@ -307,7 +307,7 @@ static lore_status log_group(lore_store *store, struct group *group, bool *time_
     }
     if (status == LORE_OK) status = add_time_entry(store, sequence, row, time_us - 1, time_added);
     if (status == LORE_OK) status = log_writer_write(commit->log);
-    else log_writer_discard(commit->log);
+    else log_writer_drop(commit->log);
     if (status == LORE_OK && store->options.durability == LORE_SYNC_FULL) {
         status = log_writer_sync(commit->log);
         atomic_fetch_add(&store->device_syncs, 1);

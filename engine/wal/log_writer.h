@@ -45,8 +45,6 @@ MUST_USE lore_status log_writer_add(struct log_writer *writer, enum log_record_k
 MUST_USE lore_status log_writer_write(struct log_writer *writer);
 /* Forget what is gathered. */
 void log_writer_drop(struct log_writer *writer);
-/* Forget what was gathered and not written. */
-void log_writer_discard(struct log_writer *writer);
 MUST_USE lore_status log_writer_sync(struct log_writer *writer);
 /* Append a promise for what is synced, if it is not promised yet. Written, not synced. Nothing is gathered. LORE_FULL
  * may be ignored: the log is whole without it. */
