@@ -41,6 +41,7 @@ struct history {
     size_t keys_count;
     struct test_op ops[TEST_OPS_MAX];
     size_t count;
+    bool deletes_vanish; /* compaction is at work */
 };
 
 static inline lore_slice test_key_slice(const struct history *h, size_t key) {
