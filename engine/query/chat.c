@@ -55,6 +55,7 @@ static lore_status take_turn(struct chat *chat, uint64_t row) {
     lore_status status = memory_read_row(run->store, &run->reading, row,
                                          query->flags & LORE_READ_EMBEDDINGS, &record);
     if (status == LORE_NOT_FOUND) return LORE_OK;
+    if (status == LORE_NO_MEMORY) return results_no_room(chat->results);
     TRY(status);
     const lore_memory *memory = lore_record_memory(record);
     bool wanted = is_wanted(chat, memory);

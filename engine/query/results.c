@@ -43,7 +43,7 @@ void lore_results_destroy(lore_results *results) {
     store_object_closed(store);
 }
 
-static lore_status does_not_fit(const lore_results *results) {
+lore_status results_no_room(const lore_results *results) {
     return fail(LORE_NO_MEMORY,
                 "memory_budget does not hold the result after %zu memories; ask with a limit, and "
                 "with an offset for the next",
@@ -55,10 +55,10 @@ static lore_status make_room(lore_results *results) {
     size_t capacity = results->capacity == 0 ? CAPACITY_FIRST : results->capacity * 2;
     size_t bytes;
     void *list = results->list;
-    if (!size_mul(capacity, sizeof *results->list, &bytes)) return does_not_fit(results);
+    if (!size_mul(capacity, sizeof *results->list, &bytes)) return results_no_room(results);
     lore_status status =
         mem_resize(results->allocator, &list, results->capacity * sizeof *results->list, bytes);
-    if (status != LORE_OK) return does_not_fit(results);
+    if (status != LORE_OK) return results_no_room(results);
     results->list = list;
     results->capacity = capacity;
     return LORE_OK;
@@ -79,7 +79,7 @@ lore_status results_load(lore_results *results, struct query_run *run, uint64_t 
     lore_record *record;
     lore_status status =
         memory_read_row(run->store, &run->reading, row, flags & LORE_READ_EMBEDDINGS, &record);
-    if (status == LORE_NO_MEMORY) return does_not_fit(results);
+    if (status == LORE_NO_MEMORY) return results_no_room(results);
     if (status == LORE_NOT_FOUND)
         return fail(LORE_CORRUPTION, "row %" PRIu64 " is gone within one read", row);
     TRY(status);

@@ -16,6 +16,8 @@ MUST_USE lore_status results_add(lore_results *results, lore_record *record, flo
 /* Read a row that is known to match, and add it. */
 MUST_USE lore_status results_load(lore_results *results, struct query_run *run, uint64_t row,
                                   float distance, unsigned flags);
+/* LORE_NO_MEMORY, with a text that says what would do. */
+lore_status results_no_room(const lore_results *results);
 void results_reverse(lore_results *results);
 /* Count an access of each, unless the flags say not to. */
 void results_note_access(const lore_results *results, const struct query_run *run, unsigned flags);

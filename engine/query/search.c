@@ -83,8 +83,9 @@ static bool is_full(const struct search *search) {
 
 static lore_status take_row(struct search *search, const struct row_cursor *cursor, uint64_t row) {
     lore_record *record;
-    TRY(matcher_read(&search->matcher, cursor, row, &record));
-    if (record == NULL) return LORE_OK;
+    lore_status status = matcher_read(&search->matcher, cursor, row, &record);
+    if (status == LORE_NO_MEMORY) return results_no_room(search->results);
+    if (status != LORE_OK || record == NULL) return status;
     if (search->passed < search->query->offset) {
         search->passed++;
         lore_record_destroy(record);
