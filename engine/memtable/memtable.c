@@ -407,9 +407,9 @@ void memtable_apply(struct memtable *m, lore_slice payload) {
         last = entry.sequence;
         count++;
     }
-    assert(memtable_bytes(m) - used_before <= m->reserved);
-    (void)used_before;
-    m->reserved = 0;
+    uint64_t used = memtable_bytes(m) - used_before;
+    assert(used <= m->reserved);
+    m->reserved -= used;
     if (rows_end > m->row_watermark) m->row_watermark = rows_end;
     if (count == 0) return;
     if (memtable_first_sequence(m) == 0)

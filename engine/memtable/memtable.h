@@ -34,6 +34,7 @@ void memtable_release(struct memtable *memtable);
 
 /* Whether a batch of that size still fits the capacity (an empty memtable takes any). */
 bool memtable_fits(const struct memtable *memtable, uint64_t batch_bytes);
+/* For the batches that are applied next, together; a later reserve takes the place of what is left of it. */
 MUST_USE lore_status memtable_reserve(struct memtable *memtable, uint64_t batch_bytes);
 /* After reserve. The payload is a batch's, already checked by whoever read it from a file. */
 void memtable_apply(struct memtable *memtable, lore_slice payload);

@@ -225,7 +225,8 @@ static lore_status sweep_log(void *context, const struct dir_entry *entry) {
 
 /* A log that was being created when the machine stopped has no whole header, and nothing was written to it: it is cleared away. The log
  * before it is closed, so nothing is lost by that. Anything that does have a header, or content, is left to the reader to judge. */
-static lore_status sweep_unborn_log(lore_store *store, uint64_t number) {
+static lore_status sweep_unborn_log(lore_store *store, uint64_t number, bool *removed) {
+    *removed = false;
     char path[PATH_BYTES_MAX];
     TRY(layout_log_path(path, store->dir, number));
     struct file *file;
@@ -246,6 +247,7 @@ static lore_status sweep_unborn_log(lore_store *store, uint64_t number) {
             if (head[i] != 0) return LORE_OK; /* damaged, not unborn: replay reports it */
     log_write(&store->logger, LORE_LOG_INFO, "%s: never finished; removed", path);
     TRY(fs_unlink(store->env, path));
+    *removed = true;
     return store->env->fs->ops->sync_dir(store->env->fs, store->dir);
 }
 
@@ -253,7 +255,11 @@ lore_status store_recover(lore_store *store) {
     struct log_record_state state = {.first_log = lsm_first_log(store->lsm)};
     struct log_sweep sweep = {.store = store, .first_log = state.first_log};
     TRY(store->env->fs->ops->list(store->env->fs, store->dir, sweep_log, &sweep));
-    if (sweep.highest > state.first_log) TRY(sweep_unborn_log(store, sweep.highest));
+    if (sweep.highest > state.first_log) {
+        bool removed;
+        TRY(sweep_unborn_log(store, sweep.highest, &removed));
+        if (removed) sweep.highest--;
+    }
     struct replay replay = {.store = store};
     char path[PATH_BYTES_MAX];
     uint64_t number = state.first_log;
