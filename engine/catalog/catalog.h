@@ -2,28 +2,29 @@
  * catalog.h - what must change together and is small: live segments, log watermarks, named snapshots, quarantine, spaces, options,
  * notes. An ordered map of checked records with two homes.
  *
- *   edits-N       the truth: a log (wal/log_format.h) that begins with a checkpoint of the whole map and goes on with
+ *   edits-N       the truth: a log (catalog/edits.h) that begins with a checkpoint of the whole map and goes on with
  *                 numbered edits, each a set of puts and deletes, synced before anything else happens
- *   catalog.mdb   LMDB: the same map, queried; behind edits by at most the last one. Thrown away and rebuilt when it is
- *                 missing, foreign, damaged or behind by more than edits can tell
+ *   catalog.mdb   LMDB (catalog/lmdb_map.h): the same map, queried; behind edits by at most the last one. Thrown away
+ *                 and rebuilt when it is missing, foreign, damaged or behind by more than edits can tell
  *
  * commit   1. append the edit to edits-N, sync, promise     2. LMDB transaction     3. only then may files be unlinked
  * open     read edits (checkpoint, edits, chain); validate catalog.mdb with pread (metas, page numbers, reachability,
- *          bounds of every node); compare numbers: equal - use it; behind - replay; unusable - set aside and rebuild;
- *          ahead of edits, in the same lineage - edits have lost a synced record: LORE_CORRUPTION
+ *          bounds of every node), then every value; compare numbers: equal - use it; behind - replay; unusable - set
+ *          aside in quarantine/ (the last three are kept) and rebuild; ahead of edits, in the same lineage - edits have
+ *          lost a synced record: LORE_CORRUPTION
  * roll     when edits-N passes twice its checkpoint (and 64 KiB): write edits-N+1 with a checkpoint, sync, sync the
  *          directory, go on there, unlink edits-N
+ *
+ * LMDB is derived, so it never stands in the way. When its device is full, or a value fails its check, it is closed and
+ * reads come from an image that is built from edits, until the catalog is opened or rebuilt again; a warning says so.
  *
  * A read-only catalog never opens LMDB: it reads checkpoint and edits into memory. So LMDB has one process, no lock file
  * and no reader table (MDB_NOLOCK; the store's own lock excludes other writers), and a second process cannot pin its pages.
  *
- *   LMDB key     the record's key; the key "\0number" holds the edit number and the identity
- *   LMDB value   u8 version (1), u64 XXH3-64 over key length (u32), key, content; content
- *
  * LMDB's own memory and its map are charged by a fixed reservation (CATALOG_RESERVED_BYTES).
  *
  * Threads: calls are serialised by the caller (the store's catalog mutex).
- * A failed sync or LMDB commit is final: every later commit returns it.
+ * A failed sync is final, and so is an I/O error of LMDB's commit: every later commit returns it.
  */
 #ifndef LORE_CATALOG_CATALOG_H
 #define LORE_CATALOG_CATALOG_H
@@ -48,7 +49,8 @@ struct catalog_config {
     uint64_t map_bytes_max;      /* LMDB map; it grows up to this. 0: 64 MiB */
 };
 
-/* A set of changes; the last one on a key wins. */
+/* A set of changes, at most 4 MiB encoded; the last one on a key wins. Keys: 1 to CATALOG_KEY_BYTES_MAX bytes, the first
+ * not zero. */
 struct catalog_edit {
     struct bytes encoded; /* entries: u8 (1 put, 2 delete), varint key length, key, [varint value length, value] */
     uint32_t count;
@@ -76,7 +78,7 @@ MUST_USE lore_status catalog_create(const struct catalog_config *config,
                                     const struct catalog_edit *first, struct catalog **catalog);
 MUST_USE lore_status catalog_open(const struct catalog_config *config, struct catalog **catalog,
                                   struct catalog_opened *opened);
-void catalog_close(struct catalog *catalog); /* appends a promise and syncs it, when not failed */
+void catalog_close(struct catalog *catalog); /* appends a promise and syncs it, when not failed. NULL is fine */
 
 const struct identity *catalog_identity(const struct catalog *catalog);
 uint64_t catalog_number(const struct catalog *catalog);
@@ -89,13 +91,14 @@ MUST_USE lore_status catalog_get(struct catalog *catalog, lore_slice key, struct
 typedef lore_status (*catalog_record_fn)(void *context, lore_slice key, lore_slice value);
 MUST_USE lore_status catalog_scan(struct catalog *catalog, lore_slice prefix, catalog_record_fn record,
                                   void *context);
-/* LORE_FULL: nothing changed, may be tried again. Any other failure is final. An empty edit is fine: nothing. */
+/* LORE_FULL, LORE_NO_MEMORY: nothing changed, may be tried again. Any other failure is final, and the edit may or may
+ * not be durable. An empty edit is fine: nothing. */
 MUST_USE lore_status catalog_commit(struct catalog *catalog, const struct catalog_edit *edit);
 
 /* Read-only: read on in edits (or in the newer edits file). *changed says whether anything is new. */
 MUST_USE lore_status catalog_refresh(struct catalog *catalog, bool *changed);
 
-/* A new edits-000001 in folder `dir`, holding a checkpoint of this catalog with `changes` applied, under `identity`: the
+/* A new edits-0000000001 in folder `dir`, holding a checkpoint of this catalog with `changes` applied, under `identity`: the
  * catalog of a backup, or of a restored generation. Synced, with its directory. */
 MUST_USE lore_status catalog_export(struct catalog *catalog, const char *dir,
                                     const struct identity *identity, const struct catalog_edit *changes);
