@@ -37,6 +37,7 @@ struct run {
     int wrong;
     const char *kind;
     uint64_t at;
+    char message[512]; /* of the last operation that failed */
 };
 
 static struct fs_memory *base;
@@ -71,11 +72,13 @@ static bool open_store(struct run *run) {
 /* One operation, on the store and on every model that is possible. */
 static lore_status run_one(struct run *run, enum operation operation, int number) {
     struct possible next = {.count = 0};
+    char message[512] = "";
     lore_status status = LORE_OK;
     for (int i = 0; i < run->possible.count; i++) {
         struct model model = run->possible.models[i];
         if (i == 0) {
             status = operation_run(operation, &run->env, &run->store, &model, number);
+            snprintf(message, sizeof message, "%s", lore_error_message());
         } else {
             lore_store *none = NULL; /* the model alone */
             lore_status ignored = operation_run(operation, NULL, &none, &model, number);
@@ -86,6 +89,7 @@ static lore_status run_one(struct run *run, enum operation operation, int number
         if (status != LORE_OK) add_possible(&next, &run->possible.models[i]);
     }
     run->possible = next;
+    if (status != LORE_OK) snprintf(run->message, sizeof run->message, "%s", message);
     return status;
 }
 
@@ -134,7 +138,7 @@ static void run_end(struct run *run) {
         if (lore_verify(run->store, NULL, NULL, NULL, &report) != LORE_OK)
             wrong(run, "verify afterwards: %s", lore_error_message());
         if (run_one(run, OP_PUT, 901) != LORE_OK)
-            wrong(run, "no write afterwards: %s", lore_error_message());
+            wrong(run, "no write afterwards: %s", run->message);
         check_content(run, run->store, "after the last write");
         if (lore_close(run->store) != LORE_OK)
             wrong(run, "closing afterwards: %s", lore_error_message());
@@ -174,8 +178,8 @@ static bool fail_device(uint64_t at, bool for_ever, lore_status status, int *wro
                               .for_ever = for_ever,
                               .status = status};
     if (status == LORE_IO && !for_ever) plan.calls = FAULT_ALL;
-    if (status == LORE_FULL)
-        plan.calls = FAULT_WRITE | FAULT_TRUNCATE | FAULT_MAKE_DIR | FAULT_NATIVE;
+    /* What takes space. Cutting a file off gives space back. */
+    if (status == LORE_FULL) plan.calls = FAULT_WRITE | FAULT_MAKE_DIR | FAULT_NATIVE;
     fs_fault_set_plan(run.fault, &plan);
     run_workload(&run, device_fired);
     bool fired = fs_fault_fired(run.fault);
@@ -187,7 +191,7 @@ static bool fail_device(uint64_t at, bool for_ever, lore_status status, int *wro
     if (run.store != NULL && fired && status == LORE_FULL) {
         lore_status resumed = run_one(&run, OP_PUT, 701);
         if (resumed != LORE_OK)
-            wrong(&run, "writes do not resume when there is space: %s", lore_error_message());
+            wrong(&run, "writes do not resume when there is space: %s", run.message);
     }
     run_end(&run);
     *wrongs += run.wrong;

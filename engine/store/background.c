@@ -1,9 +1,9 @@
 /*
- * background.c - flush, compaction and the small chores that are due now and then. All of it is steps: the store's one thread runs them, or
- * the host does through lore_step.
+ * background.c - flush, compaction and the small chores that are due now and then. All of it is
+ * steps: the store's one thread runs them, or the host does through lore_step.
  *
- * Chores: sync the log when the interval is over (LORE_SYNC_INTERVAL); make the last promise durable after a second without
- * commits; call the floors above (ticks).
+ * Chores: sync the log when the interval is over (LORE_SYNC_INTERVAL); make the last promise
+ * durable after a second without commits; call the floors above (ticks).
  */
 #include <inttypes.h>
 
@@ -12,10 +12,10 @@
 
 #include "base/poison.h"
 
-#define STEP_BYTES     (1u << 20)
-#define IDLE_WAKE_US   500000u
+#define STEP_BYTES      (1u << 20)
+#define IDLE_WAKE_US    500000u
 #define IDLE_PROMISE_US 1000000u
-#define RETRY_US       1000000u
+#define RETRY_US        1000000u
 
 static void unlink_flushed_logs(lore_store *store, uint64_t before, uint64_t first_log) {
     for (uint64_t number = before; number < first_log; number++) {
@@ -38,7 +38,8 @@ lore_status background_step(lore_store *store, uint64_t budget_bytes, bool *more
     atomic_store(&store->background.running, false);
     env_unlock(store->env, store->background.step_mutex);
     if (was_full && lsm_can_freeze(store->lsm)) commit_wake(store);
-    /* A device that fails a sync of a segment or of edits will not be believed again by this handle. */
+    /* A device that fails a sync of a segment or of edits will not be believed again by this
+     * handle. */
     return status == LORE_IO ? commit_poison(store, status) : status;
 }
 

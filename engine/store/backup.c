@@ -1,12 +1,13 @@
 /*
- * backup.c - lore_backup: the store's segments and a catalog checkpoint in a directory that is itself a store.
+ * backup.c - lore_backup: the store's segments and a catalog checkpoint in a directory that is
+ * itself a store.
  *
  *   to/CURRENT                 names g-000001
  *   to/g-000001/edits-...      the catalog, with the facts record marked as sealed
  *   to/g-000001/....table, ... linked where the file system can, else copied
  *
- * It holds no log (the store is flushed first) and no LMDB file, opens read-only, and is refused for writing. CURRENT is written last: a
- * directory without it is an unfinished backup.
+ * It holds no log (the store is flushed first) and no LMDB file, opens read-only, and is refused
+ * for writing. CURRENT is written last: a directory without it is an unfinished backup.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -57,19 +58,20 @@ static lore_status take_segment(struct backup *backup, const struct segment_summ
     segment_file_name(name, summary->kind, summary->id);
     TRY(path_join(from, store->dir, name));
     TRY(path_join(to, backup->dir, name));
-    lore_status status = backup->copy_only
-                             ? LORE_UNSUPPORTED
-                             : store->env->fs->ops->link(store->env->fs, from, to);
+    lore_status status =
+        backup->copy_only ? LORE_UNSUPPORTED : store->env->fs->ops->link(store->env->fs, from, to);
     bool linked = status == LORE_OK;
     if (!linked) status = fs_copy_file(store->env, from, to, store->options.group_access);
-    if (status == LORE_NOT_FOUND) status = fail(LORE_CORRUPTION, "%s: missing; the backup would not be whole", from);
+    if (status == LORE_NOT_FOUND)
+        status = fail(LORE_CORRUPTION, "%s: missing; the backup would not be whole", from);
     TRY(status);
     backup->done_bytes += summary->bytes;
     snprintf(shown, sizeof shown, "g-%06u/%s", BACKUP_GENERATION, name);
     announce(backup, shown, summary->bytes, linked);
     lore_progress progress = {"backup", backup->done_bytes, backup->total_bytes};
     if (backup->progress != NULL && !backup->progress(backup->context, &progress))
-        return fail(LORE_CANCELLED, "%s: stopped as asked; the directory holds no backup", backup->to);
+        return fail(LORE_CANCELLED, "%s: stopped as asked; the directory holds no backup",
+                    backup->to);
     return LORE_OK;
 }
 
@@ -80,19 +82,24 @@ static lore_status take_segments(struct backup *backup, const struct version *ve
                 const struct run *run = &version->levels[l].runs[r];
                 for (size_t t = 0; t < run->count; t++) {
                     const struct segment_summary *summary = &run->tables[t].handle->summary;
-                    if (pass == 0) backup->total_bytes += summary->bytes;
-                    else TRY(take_segment(backup, summary));
+                    if (pass == 0)
+                        backup->total_bytes += summary->bytes;
+                    else
+                        TRY(take_segment(backup, summary));
                 }
             }
         for (size_t i = 0; i < version->values_count; i++) {
-            if (pass == 0) backup->total_bytes += version->values[i]->summary.bytes;
-            else TRY(take_segment(backup, &version->values[i]->summary));
+            if (pass == 0)
+                backup->total_bytes += version->values[i]->summary.bytes;
+            else
+                TRY(take_segment(backup, &version->values[i]->summary));
         }
     }
     return LORE_OK;
 }
 
-/* The sealed facts, and no dropped segments, quarantine or log: what makes the catalog that of a backup. */
+/* The sealed facts, and no dropped segments, quarantine or log: what makes the catalog that of a
+ * backup. */
 struct backup_changes {
     const struct allocator *allocator;
     struct catalog_edit *edit;
@@ -108,7 +115,8 @@ static lore_status leave_out_dropped(void *context, lore_slice key, lore_slice v
     struct backup_changes *changes = context;
     struct segment_record record;
     TRY(segment_record_decode(value, changes->allocator, &record));
-    lore_status status = record.state == SEGMENT_DROPPED ? catalog_edit_delete(changes->edit, key) : LORE_OK;
+    lore_status status =
+        record.state == SEGMENT_DROPPED ? catalog_edit_delete(changes->edit, key) : LORE_OK;
     segment_record_deinit(&record);
     return status;
 }
@@ -126,11 +134,13 @@ static lore_status export_catalog(struct backup *backup, const struct log_record
     facts.row_watermark = flushed->row_watermark;
     facts.last_commit_us = flushed->flushed_time_us;
     struct bytes value = bytes_empty(allocator);
-    struct catalog_key quarantine = schema_key('Q'), segments = schema_key('S'), fact = schema_key('F');
+    struct catalog_key quarantine = schema_key('Q'), segments = schema_key('S'),
+                       fact = schema_key('F');
     lore_status status =
         catalog_scan(store->catalog, catalog_key_slice(&quarantine), leave_out, &changes);
     if (status == LORE_OK)
-        status = catalog_scan(store->catalog, catalog_key_slice(&segments), leave_out_dropped, &changes);
+        status =
+            catalog_scan(store->catalog, catalog_key_slice(&segments), leave_out_dropped, &changes);
     if (status == LORE_OK) status = facts_record_encode(&facts, &value);
     if (status == LORE_OK)
         status = catalog_edit_put(&edit, catalog_key_slice(&fact), bytes_slice(&value));
@@ -176,7 +186,8 @@ static lore_status seal_moment(struct backup *backup, struct version **version) 
     env_lock(store->env, store->catalog_mutex);
     lore_status status = catalog_get(store->catalog, catalog_key_slice(&key), &value);
     if (status == LORE_OK)
-        status = log_record_state_decode(bytes_slice(&value), &store->work_allocator.base, &flushed);
+        status =
+            log_record_state_decode(bytes_slice(&value), &store->work_allocator.base, &flushed);
     if (status == LORE_OK) status = export_catalog(backup, &flushed);
     env_unlock(store->env, store->catalog_mutex);
     env_unlock(store->env, store->background.step_mutex);
@@ -214,13 +225,16 @@ static lore_status fill_backup(struct backup *backup) {
 lore_status lore_backup(lore_store *store, const char *to, unsigned flags, lore_backup_fn callback,
                         lore_progress_fn progress, void *context) {
     TRY(store_check(store, false));
-    if ((flags & ~LORE_BACKUP_COPY) != 0) return fail(LORE_INVALID, "lore_backup: no such flag: 0x%x", flags);
+    if ((flags & ~LORE_BACKUP_COPY) != 0)
+        return fail(LORE_INVALID, "lore_backup: no such flag: 0x%x", flags);
     if (store->options.read_only && !store->sealed) {
         struct lsm_stats stats;
         lsm_stats_get(store->lsm, &stats);
         if (stats.memtable_bytes > 0 && lsm_active_bytes(store->lsm) > 0)
-            return fail(LORE_MISUSE, "%s: opened read-only, and its log is not flushed; back it up through the writer",
-                        store->path);
+            return fail(
+                LORE_MISUSE,
+                "%s: opened read-only, and its log is not flushed; back it up through the writer",
+                store->path);
     } else if (!store->options.read_only) {
         TRY(lore_flush(store));
     }

@@ -1,13 +1,17 @@
 /*
- * commit.c - the commit order. Writers queue; the first in the queue leads a group through conditions, numbers, log, memtable and promise
- * (store.h draws the order), then wakes it. There is no spinning: followers sleep on a condition.
+ * commit.c - the commit order. Writers queue; the first in the queue leads a group through
+ * conditions, numbers, log, memtable and promise (store.h draws the order), then wakes it. There is
+ * no spinning: followers sleep on a condition.
  *
  * Invariants
- *   - Whoever set `leading` owns the log, the numbers and the active memtable; the commit mutex is not held meanwhile.
- *   - A batch reaches the memtable only after its record is as durable as the durability option asks.
- *   - visible_sequence moves after the whole group is applied, under the mutex: a reader that pins it there can rely on it.
- *   - A group ends before a batch whose conditions touch a key that the group has changed: so conditions are always
- *     checked against what is applied.
+ *   - Whoever set `leading` owns the log, the numbers and the active memtable; the commit mutex is
+ * not held meanwhile.
+ *   - A batch reaches the memtable only after its record is as durable as the durability option
+ * asks.
+ *   - visible_sequence moves after the whole group is applied, under the mutex: a reader that pins
+ * it there can rely on it.
+ *   - A group ends before a batch whose conditions touch a key that the group has changed: so
+ * conditions are always checked against what is applied.
  */
 #include <stdio.h>
 #include <string.h>
@@ -39,7 +43,8 @@ void commit_state_deinit(lore_store *store) {
     env_mutex_destroy(store->env, commit->mutex);
 }
 
-void commit_state_note(struct commit_state *commit, const struct batch_view *view, int64_t time_us) {
+void commit_state_note(struct commit_state *commit, const struct batch_view *view,
+                       int64_t time_us) {
     commit->next_sequence = view->first_sequence + view->entries;
     if (view->first_row + view->rows > commit->next_row)
         commit->next_row = view->first_row + view->rows;
@@ -70,7 +75,8 @@ void commit_wake(lore_store *store) {
 void commit_lead_begin(lore_store *store) {
     struct commit_state *commit = &store->commit;
     env_lock(store->env, commit->mutex);
-    while (commit->leading) env_wait(store->env, commit->changed, commit->mutex);
+    while (commit->leading)
+        env_wait(store->env, commit->changed, commit->mutex);
     commit->leading = true;
     env_unlock(store->env, commit->mutex);
 }
@@ -87,7 +93,7 @@ void commit_lead_end(lore_store *store) {
 
 lore_status commit_sync_log(lore_store *store) {
     struct commit_state *commit = &store->commit;
-    if (commit->log == NULL) return LORE_OK;
+    if (commit->log == NULL || commit->log_closed) return LORE_OK;
     if (log_writer_synced(commit->log) < log_writer_end(commit->log)) {
         lore_status status = log_writer_sync(commit->log);
         if (status != LORE_OK) return commit_poison(store, status);
@@ -130,6 +136,26 @@ static lore_status begin_log(lore_store *store, uint64_t predecessor_length) {
     return LORE_OK;
 }
 
+/* Begin the closed log's successor. LORE_FULL, LORE_NO_MEMORY: still to be done, and tried again. */
+static lore_status begin_successor(lore_store *store) {
+    struct commit_state *commit = &store->commit;
+    uint64_t length = log_writer_end(commit->log);
+    lore_status status = begin_log(store, length);
+    if (status == LORE_FULL && space_release_reserve(store)) status = begin_log(store, length);
+    if (status == LORE_FULL || status == LORE_NO_MEMORY) return status;
+    if (status != LORE_OK) return commit_poison(store, status);
+    commit->log_closed = false;
+    return LORE_OK;
+}
+
+/* A closed log takes no more records. The active memtable then holds what came from it and from its successor. */
+static lore_status ensure_log(lore_store *store) {
+    if (!store->commit.log_closed) return LORE_OK;
+    TRY(begin_successor(store));
+    lsm_set_log_number(store->lsm, store->commit.log_number);
+    return LORE_OK;
+}
+
 /* Wait, or work, until the frozen memtable is flushed. */
 static lore_status wait_for_flush(lore_store *store) {
     struct commit_state *commit = &store->commit;
@@ -149,8 +175,9 @@ static lore_status wait_for_flush(lore_store *store) {
         env_unlock(store->env, commit->mutex);
         int failed = atomic_load(&store->background.last_status);
         if (failed != LORE_OK && !lsm_can_freeze(store->lsm))
-            status = fail((lore_status)failed, "%s: the memtable cannot be flushed (%s); writes wait for it",
-                          store->dir, lore_status_name((lore_status)failed));
+            status = fail((lore_status)failed,
+                          "%s: the memtable cannot be flushed (%s); writes wait for it", store->dir,
+                          lore_status_name((lore_status)failed));
     }
     atomic_fetch_add(&store->stalls, 1);
     atomic_fetch_add(&store->stall_us, env_monotonic_us(store->env) - began_us);
@@ -160,16 +187,16 @@ static lore_status wait_for_flush(lore_store *store) {
 lore_status commit_switch_log(lore_store *store, uint64_t batch_bytes_min) {
     struct commit_state *commit = &store->commit;
     if (!lsm_can_freeze(store->lsm)) TRY(wait_for_flush(store));
-    lore_status status = log_writer_close(commit->log, commit->last_time_us);
-    if (status == LORE_FULL) return status;
-    if (status != LORE_OK) return commit_poison(store, status);
-    atomic_fetch_add(&store->device_syncs, 1);
-    status = begin_log(store, log_writer_end(commit->log));
-    if (status == LORE_FULL && space_release_reserve(store))
-        status = begin_log(store, log_writer_end(commit->log));
-    /* The closed log takes no more records, so without a successor there is nothing to write to. */
-    if (status != LORE_OK) return commit_poison(store, status);
-    status = lsm_freeze(store->lsm, commit->log_number, batch_bytes_min);
+    if (!commit->log_closed) {
+        lore_status status = log_writer_close(commit->log, commit->last_time_us);
+        if (status == LORE_FULL) return status;
+        if (status != LORE_OK) return commit_poison(store, status);
+        atomic_fetch_add(&store->device_syncs, 1);
+        commit->log_closed = true;
+    }
+    TRY(begin_successor(store));
+    /* The frozen memtable keeps the number of the closed log, the new one gets that of its successor. */
+    lore_status status = lsm_freeze(store->lsm, commit->log_number, batch_bytes_min);
     if (status != LORE_OK) lsm_set_log_number(store->lsm, commit->log_number);
     else background_kick(store);
     return status;
@@ -215,21 +242,23 @@ static lore_status check_conditions(lore_store *store, const struct batch *batch
         bool is_delete;
         TRY(lsm_newest(store->lsm, condition.key, &newest, &is_delete));
         bool absent = newest == 0 || is_delete;
-        bool holds = condition.kind == CONDITION_ABSENT    ? absent
-                     : condition.sequence == 0             ? absent
-                                                           : newest == condition.sequence;
-        if (!holds) return fail(LORE_CONFLICT, "a key of the batch's conditions has changed meanwhile");
+        bool holds = condition.kind == CONDITION_ABSENT ? absent
+                     : condition.sequence == 0          ? absent
+                                                        : newest == condition.sequence;
+        if (!holds)
+            return fail(LORE_CONFLICT, "a key of the batch's conditions has changed meanwhile");
     }
     return LORE_OK;
 }
 
 static void finish_request(struct commit_request *request, lore_status status) {
     request->status = status;
-    if (status != LORE_OK) snprintf(request->message, sizeof request->message, "%s", lore_error_message());
+    if (status != LORE_OK)
+        snprintf(request->message, sizeof request->message, "%s", lore_error_message());
 }
 
-/* Take requests from the queue's head while they fit together. The first is always taken. A request that is refused here is
- * answered and left out; *taken counts both. */
+/* Take requests from the queue's head while they fit together. The first is always taken. A request
+ * that is refused here is answered and left out; *taken counts both. */
 static void gather_group(lore_store *store, struct group *group, size_t *taken) {
     struct commit_state *commit = &store->commit;
     env_lock(store->env, commit->mutex);
@@ -248,6 +277,7 @@ static void gather_group(lore_store *store, struct group *group, size_t *taken) 
             break;
         lore_status status = space_check_quota(store, request->frees_space);
         if (status == LORE_OK) status = check_conditions(store, request->batch);
+        if (status == LORE_OK) status = ensure_log(store);
         if (status == LORE_OK && group->count == 0 && !lsm_has_room(store->lsm, bytes))
             status = commit_switch_log(store, bytes);
         if (status == LORE_OK) {
@@ -265,8 +295,8 @@ static void gather_group(lore_store *store, struct group *group, size_t *taken) 
 }
 
 /* At most once a second: the map from time to sequence number. */
-static lore_status add_time_entry(lore_store *store, uint64_t sequence, uint64_t row, int64_t time_us,
-                                  bool *added) {
+static lore_status add_time_entry(lore_store *store, uint64_t sequence, uint64_t row,
+                                  int64_t time_us, bool *added) {
     struct commit_state *commit = &store->commit;
     *added = false;
     int64_t second = time_us / 1000000;
@@ -279,12 +309,14 @@ static lore_status add_time_entry(lore_store *store, uint64_t sequence, uint64_t
     batch_clear(&commit->time_batch);
     TRY(batch_put(&commit->time_batch, slice(key, sizeof key), slice(value, sizeof value)));
     batch_seal(&commit->time_batch, sequence, row);
-    TRY(log_writer_add(commit->log, LOG_BATCH, time_us, bytes_slice(&commit->time_batch.payload), NULL));
+    TRY(log_writer_add(commit->log, LOG_BATCH, time_us, bytes_slice(&commit->time_batch.payload),
+                       NULL));
     *added = true;
     return LORE_OK;
 }
 
-/* Numbers, log and sync for the group. On failure nothing has been handed out, and the batches can be sealed anew. */
+/* Numbers, log and sync for the group. On failure nothing has been handed out, and the batches can
+ * be sealed anew. */
 static lore_status log_group(lore_store *store, struct group *group, bool *time_added) {
     struct commit_state *commit = &store->commit;
     *time_added = false;
@@ -303,11 +335,14 @@ static lore_status log_group(lore_store *store, struct group *group, bool *time_
         request->time_us = time_us;
         sequence += batch->entries;
         row += batch->rows;
-        status = log_writer_add(commit->log, LOG_BATCH, time_us, bytes_slice(&batch->payload), NULL);
+        status =
+            log_writer_add(commit->log, LOG_BATCH, time_us, bytes_slice(&batch->payload), NULL);
     }
     if (status == LORE_OK) status = add_time_entry(store, sequence, row, time_us - 1, time_added);
-    if (status == LORE_OK) status = log_writer_write(commit->log);
-    else log_writer_drop(commit->log);
+    if (status == LORE_OK)
+        status = log_writer_write(commit->log);
+    else
+        log_writer_drop(commit->log);
     if (status == LORE_OK && store->options.durability == LORE_SYNC_FULL) {
         status = log_writer_sync(commit->log);
         atomic_fetch_add(&store->device_syncs, 1);
@@ -319,7 +354,8 @@ static lore_status log_group(lore_store *store, struct group *group, bool *time_
         if (*time_added) commit->last_mapped_second = (time_us - 1) / 1000000;
         return LORE_OK;
     }
-    for (size_t i = 0; i < sealed; i++) batch_unseal(group->requests[i]->batch);
+    for (size_t i = 0; i < sealed; i++)
+        batch_unseal(group->requests[i]->batch);
     if (log_writer_failed(commit->log) != LORE_OK) return commit_poison(store, status);
     return status;
 }
@@ -330,7 +366,8 @@ static void apply_group(lore_store *store, struct group *group, bool time_added)
         lsm_apply(store->lsm, bytes_slice(&group->requests[i]->batch->payload));
     if (time_added) lsm_apply(store->lsm, bytes_slice(&commit->time_batch.payload));
     lsm_note_commit_time(store->lsm, commit->last_time_us);
-    for (size_t i = 0; i < group->count; i++) batch_unseal(group->requests[i]->batch);
+    for (size_t i = 0; i < group->count; i++)
+        batch_unseal(group->requests[i]->batch);
     env_lock(store->env, commit->mutex);
     atomic_store(&commit->visible_sequence, commit->next_sequence - 1);
     atomic_store(&commit->visible_row, commit->next_row);
@@ -349,11 +386,13 @@ static void commit_group(lore_store *store, struct group *group) {
     if (status == LORE_OK) {
         apply_group(store, group, time_added);
         if (store->options.durability == LORE_SYNC_FULL) {
-            lore_status promised = commit_sync_log(store); /* a failure poisons; the group is safe */
+            lore_status promised =
+                commit_sync_log(store); /* a failure poisons; the group is safe */
             (void)promised;
         }
     }
-    for (size_t i = 0; i < group->count; i++) finish_request(group->requests[i], status);
+    for (size_t i = 0; i < group->count; i++)
+        finish_request(group->requests[i], status);
 }
 
 /* Lead one group. The caller is the queue's head and has set `leading`. */
@@ -397,14 +436,18 @@ lore_status store_commit(lore_store *store, struct batch *batch, lore_commit *co
                          uint64_t *first_row) {
     struct commit_state *commit = &store->commit;
     TRY(store_check(store, true));
-    if (batch->payload.size > store->budget.limit / 4 || batch->memtable_bytes > store->budget.limit / 4)
-        return fail(LORE_TOO_BIG, "a batch of %zu bytes is over the limit of %llu, a quarter of memory_budget",
+    if (batch->payload.size > store->budget.limit / 4 ||
+        batch->memtable_bytes > store->budget.limit / 4)
+        return fail(LORE_TOO_BIG,
+                    "a batch of %zu bytes is over the limit of %llu, a quarter of memory_budget",
                     batch->payload.size, (unsigned long long)(store->budget.limit / 4));
     if (batch->entries == 0 && batch->conditions_count == 0) return LORE_OK;
     struct commit_request request = {.batch = batch, .frees_space = batch_only_deletes(batch)};
     env_lock(store->env, commit->mutex);
-    if (commit->tail == NULL) commit->head = &request;
-    else commit->tail->next = &request;
+    if (commit->tail == NULL)
+        commit->head = &request;
+    else
+        commit->tail->next = &request;
     commit->tail = &request;
     while (!request.done && (commit->leading || commit->head != &request))
         env_wait(store->env, commit->changed, commit->mutex);

@@ -1,6 +1,7 @@
 /*
- * create.c - a generation's first files, and a store's. Nothing is visible before CURRENT names it, and CURRENT is written last: a crash
- * anywhere in between leaves an unfinished folder, which the next creation clears away.
+ * create.c - a generation's first files, and a store's. Nothing is visible before CURRENT names it,
+ * and CURRENT is written last: a crash anywhere in between leaves an unfinished folder, which the
+ * next creation clears away.
  */
 #include "store/store_internal.h"
 #include "vfs/sync.h"
@@ -9,7 +10,8 @@
 
 static lore_status create_first_log(const lore_env *env, const struct allocator *allocator,
                                     const char *dir, const lore_options *options,
-                                    const struct identity *identity, const struct facts_record *facts) {
+                                    const struct identity *identity,
+                                    const struct facts_record *facts) {
     struct log_header header = {.family = LOG_FAMILY_WAL,
                                 .identity = *identity,
                                 .number = 1,
@@ -29,9 +31,10 @@ static lore_status create_first_log(const lore_env *env, const struct allocator 
 }
 
 /* The records that every generation begins with, added to `edit`. */
-static lore_status first_records(const struct allocator *allocator, const struct facts_record *facts,
-                                 struct catalog_edit *edit) {
-    struct counters_record counters = {.segment_end = 1, .run_end = 1, .space_end = 1, .quarantine_end = 1};
+static lore_status first_records(const struct allocator *allocator,
+                                 const struct facts_record *facts, struct catalog_edit *edit) {
+    struct counters_record counters = {
+        .segment_end = 1, .run_end = 1, .space_end = 1, .quarantine_end = 1};
     struct log_record_state log = {.first_log = 1,
                                    .flushed_sequence = facts->last_sequence,
                                    .row_watermark = facts->row_watermark,
@@ -55,7 +58,8 @@ static lore_status first_records(const struct allocator *allocator, const struct
 
 lore_status store_create_generation(const lore_env *env, const struct allocator *allocator,
                                     const char *dir, const lore_options *options,
-                                    const struct identity *identity, const struct facts_record *facts) {
+                                    const struct identity *identity,
+                                    const struct facts_record *facts) {
     TRY(create_first_log(env, allocator, dir, options, identity, facts));
     struct catalog_config config = {.env = env,
                                     .allocator = allocator,
@@ -106,16 +110,18 @@ static lore_status look_for_content(void *context, const struct dir_entry *entry
     return LORE_OK;
 }
 
-/* A folder with segments but no CURRENT is a damaged store, not an unfinished creation: leave it alone. */
+/* A folder with segments but no CURRENT is a damaged store, not an unfinished creation: leave it
+ * alone. */
 static lore_status refuse_damaged(const lore_env *env, const char *path, const char *dir) {
     struct emptiness emptiness = {false};
     lore_status status = env->fs->ops->list(env->fs, dir, look_for_content, &emptiness);
     if (status == LORE_NOT_FOUND) return LORE_OK;
     if (status == LORE_OK && emptiness.holds_segments)
-        status = fail(LORE_CORRUPTION,
-                      "%s: CURRENT is missing but %s holds segments; nothing was created. If g-000001 is the "
-                      "generation that was live, restore a backup, or put CURRENT back",
-                      path, dir);
+        status = fail(
+            LORE_CORRUPTION,
+            "%s: CURRENT is missing but %s holds segments; nothing was created. If g-000001 is the "
+            "generation that was live, restore a backup, or put CURRENT back",
+            path, dir);
     return status;
 }
 
@@ -131,9 +137,8 @@ lore_status store_create(const lore_env *env, const struct allocator *allocator,
     TRY(sys_random(env, current.store_id, sizeof current.store_id));
     memcpy(identity.store_id, current.store_id, sizeof current.store_id);
     TRY(sys_random(env, identity.lineage, sizeof identity.lineage));
-    struct facts_record facts = {.format_version = STORE_FORMAT_VERSION,
-                                 .generation = 1,
-                                 .created_at_us = env_now_us(env)};
+    struct facts_record facts = {
+        .format_version = STORE_FORMAT_VERSION, .generation = 1, .created_at_us = env_now_us(env)};
     TRY(env->fs->ops->make_dir(env->fs, dir, options->group_access));
     TRY(store_create_generation(env, allocator, dir, options, &identity, &facts));
     TRY(env->fs->ops->sync_dir(env->fs, dir));

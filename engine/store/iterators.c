@@ -1,5 +1,6 @@
 /*
- * iterators.c - lore_iter_*: the tree's iterator with its keyspace cut off and its bounds worked out once.
+ * iterators.c - lore_iter_*: the tree's iterator with its keyspace cut off and its bounds worked
+ * out once.
  */
 #include <inttypes.h>
 
@@ -16,9 +17,11 @@ struct lore_iter {
     lore_keyspace keyspace;
 };
 
-/* The smallest key above all that begin with `key`: the last byte that is not 0xff plus one, the rest cut off. */
+/* The smallest key above all that begin with `key`: the last byte that is not 0xff plus one, the
+ * rest cut off. */
 static void step_over_prefix(struct bytes *key) {
-    while (key->size > 0 && key->data[key->size - 1] == 0xff) key->size--;
+    while (key->size > 0 && key->data[key->size - 1] == 0xff)
+        key->size--;
     if (key->size > 0) key->data[key->size - 1]++;
 }
 
@@ -52,8 +55,8 @@ static lore_status range_check(lore_keyspace keyspace, const lore_range *range) 
     return LORE_OK;
 }
 
-lore_status lore_iter_create(lore_store *store, const lore_snapshot *snapshot, lore_keyspace keyspace,
-                             const lore_range *range, lore_iter **out) {
+lore_status lore_iter_create(lore_store *store, const lore_snapshot *snapshot,
+                             lore_keyspace keyspace, const lore_range *range, lore_iter **out) {
     *out = NULL;
     TRY(store_check(store, false));
     TRY(range_check(keyspace, range));
@@ -115,7 +118,8 @@ lore_status lore_iter_seek_last(lore_iter *iter) {
 
 static lore_status set_target(lore_iter *iter, lore_slice key) {
     if (key.size > KEY_BOUND_BYTES_MAX - KEYSPACE_BYTES)
-        return fail(LORE_TOO_BIG, "a key of %zu bytes, the limit is %u", key.size, LORE_KEY_BYTES_MAX);
+        return fail(LORE_TOO_BIG, "a key of %zu bytes, the limit is %u", key.size,
+                    LORE_KEY_BYTES_MAX);
     bytes_clear(&iter->target);
     TRY(append_be32(&iter->target, iter->keyspace));
     return bytes_append(&iter->target, key.data, key.size);
@@ -149,7 +153,9 @@ lore_status lore_iter_prev(lore_iter *iter) {
     return lsm_iterator_prev(iter->iterator);
 }
 
-bool lore_iter_valid(const lore_iter *iter) { return lsm_iterator_valid(iter->iterator); }
+bool lore_iter_valid(const lore_iter *iter) {
+    return lsm_iterator_valid(iter->iterator);
+}
 
 lore_slice lore_iter_key(const lore_iter *iter) {
     lore_slice key = lsm_iterator_key(iter->iterator);

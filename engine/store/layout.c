@@ -106,13 +106,15 @@ lore_status current_replace(const lore_env *env, const char *path, bool group_ac
 static lore_status current_parse(const char *file, lore_slice content, struct current *current) {
     char text[CURRENT_BYTES_MAX + 1];
     if (content.size == 0 || content.size > CURRENT_BYTES_MAX)
-        return fail(LORE_CORRUPTION, "%s: %zu bytes where one line was expected", file, content.size);
+        return fail(LORE_CORRUPTION, "%s: %zu bytes where one line was expected", file,
+                    content.size);
     memcpy(text, content.data, content.size);
     text[content.size] = '\0';
     uint64_t version = 0;
     const char *at = strncmp(text, "lore ", 5) == 0 ? parse_number(text + 5, &version) : NULL;
     if (at == NULL || strncmp(at, " g-", 3) != 0)
-        return fail(LORE_CORRUPTION, "%s: offset 0: not a line of this form: lore 1 g-000001 ...", file);
+        return fail(LORE_CORRUPTION, "%s: offset 0: not a line of this form: lore 1 g-000001 ...",
+                    file);
     at = parse_number(at + 3, &current->generation);
     if (at == NULL || *at != ' ' || strlen(at) < 1 + 32 ||
         !hex_decode(at + 1, 16, current->store_id))
@@ -120,7 +122,9 @@ static lore_status current_parse(const char *file, lore_slice content, struct cu
     char line[CURRENT_BYTES_MAX];
     size_t body = current_body(current, line);
     uint8_t check[8];
-    put_be64(check, check64(text, (size_t)(at + 34 - text) <= content.size ? (size_t)(at + 34 - text) : 0));
+    put_be64(
+        check,
+        check64(text, (size_t)(at + 34 - text) <= content.size ? (size_t)(at + 34 - text) : 0));
     char check_text[17];
     hex_encode(check, 8, check_text);
     const char *stored = at + 34;
@@ -129,8 +133,8 @@ static lore_status current_parse(const char *file, lore_slice content, struct cu
     if (!whole) return fail(LORE_CORRUPTION, "%s: the line fails its check", file);
     if (version != STORE_FORMAT_VERSION)
         return fail(LORE_UNSUPPORTED,
-                    "%s: store format %" PRIu64 ", this library knows format %u; use a newer one", file,
-                    version, STORE_FORMAT_VERSION);
+                    "%s: store format %" PRIu64 ", this library knows format %u; use a newer one",
+                    file, version, STORE_FORMAT_VERSION);
     if (body != (size_t)(stored - text) || memcmp(line, text, body) != 0)
         return fail(LORE_CORRUPTION, "%s: not in canonical form", file);
     return LORE_OK;
@@ -142,7 +146,8 @@ lore_status current_read(const lore_env *env, const char *path, struct current *
     struct bytes content = bytes_empty(env->allocator);
     lore_status status = fs_read_file(env, file, CURRENT_BYTES_MAX, &content);
     if (status == LORE_NOT_FOUND)
-        status = fail(LORE_NO_STORE, "%s: no store here (no file CURRENT); `lore init` makes one", path);
+        status =
+            fail(LORE_NO_STORE, "%s: no store here (no file CURRENT); `lore init` makes one", path);
     else if (status == LORE_OK)
         status = current_parse(file, bytes_slice(&content), current);
     bytes_free(&content);

@@ -1,6 +1,6 @@
 /*
- * lock.c - the writer's lock. The lock is the kernel's, on the file LOCK, and dies with its process; the text in the file (pid, host, since)
- * only tells a person who holds it.
+ * lock.c - the writer's lock. The lock is the kernel's, on the file LOCK, and dies with its
+ * process; the text in the file (pid, host, since) only tells a person who holds it.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -60,7 +60,8 @@ lore_status store_lock_take(const lore_env *env, const char *path, bool group_ac
             char owner[LOCK_TEXT_BYTES];
             if (read_owner(env, file, owner) != LORE_OK || owner[0] == '\0')
                 snprintf(owner, sizeof owner, "another process");
-            return fail(LORE_LOCKED, "%s: held by %s; waited %" PRIu32 " ms", file, owner, timeout_ms);
+            return fail(LORE_LOCKED, "%s: held by %s; waited %" PRIu32 " ms", file, owner,
+                        timeout_ms);
         }
         env_sleep_us(env, LOCK_POLL_US);
     }

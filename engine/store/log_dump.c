@@ -58,13 +58,14 @@ static lore_status dump_file(const lore_env *env, const char *path, lore_log_rec
     if (status == LORE_OK && !*stopped) status = log_reader_end(reader, &end);
     log_reader_close(reader);
     if (status == LORE_OK && end.ending == LOG_ENDS_DAMAGED)
-        status = fail(LORE_CORRUPTION, "%s: offset %" PRIu64 ": damaged below the last promise at %" PRIu64, path,
+        status = fail(LORE_CORRUPTION,
+                      "%s: offset %" PRIu64 ": damaged below the last promise at %" PRIu64, path,
                       end.end, end.promised);
     return status;
 }
 
-lore_status lore_log_dump(const char *path, const lore_options *options, lore_log_record_fn callback,
-                          void *context) {
+lore_status lore_log_dump(const char *path, const lore_options *options,
+                          lore_log_record_fn callback, void *context) {
     const lore_env *env = options != NULL && options->env != NULL ? options->env : env_posix();
     struct current current;
     TRY(current_read(env, path, &current));
@@ -73,7 +74,8 @@ lore_status lore_log_dump(const char *path, const lore_options *options, lore_lo
     struct log_numbers numbers = {0, 0};
     TRY(env->fs->ops->list(env->fs, dir, note_number, &numbers));
     bool stopped = false;
-    for (uint64_t number = numbers.lowest; number != 0 && number <= numbers.highest && !stopped; number++) {
+    for (uint64_t number = numbers.lowest; number != 0 && number <= numbers.highest && !stopped;
+         number++) {
         TRY(layout_log_path(file, dir, number));
         lore_status status = dump_file(env, file, callback, context, &stopped);
         if (status != LORE_NOT_FOUND) TRY(status); /* a live writer may have flushed it */

@@ -21,8 +21,10 @@ lore_status lore_sync(lore_store *store) {
     return status;
 }
 
-/* Steps on this thread until `done` says so. The background may be stepping too: each step is one of either. */
-static lore_status step_until(lore_store *store, bool (*done)(lore_store *store, lore_progress *progress),
+/* Steps on this thread until `done` says so. The background may be stepping too: each step is one
+ * of either. */
+static lore_status step_until(lore_store *store,
+                              bool (*done)(lore_store *store, lore_progress *progress),
                               lore_progress_fn progress, void *context) {
     for (;;) {
         lore_progress state = {"compact", 0, 0};
@@ -72,7 +74,8 @@ lore_status lore_step(lore_store *store, uint64_t budget_bytes, bool *more) {
     *more = false;
     TRY(store_check(store, true));
     if (store->options.background != LORE_BACKGROUND_STEPS)
-        return fail(LORE_MISUSE, "%s: the store runs its own thread; lore_step is for LORE_BACKGROUND_STEPS",
+        return fail(LORE_MISUSE,
+                    "%s: the store runs its own thread; lore_step is for LORE_BACKGROUND_STEPS",
                     store->path);
     background_chores(store);
     TRY(background_step(store, budget_bytes, more));
@@ -113,20 +116,25 @@ static lore_status refresh_once(lore_store *store) {
 lore_status lore_refresh(lore_store *store) {
     TRY(store_check(store, false));
     if (!store->options.read_only)
-        return fail(LORE_MISUSE, "%s: opened for writing; only a read-only handle is refreshed", store->path);
+        return fail(LORE_MISUSE, "%s: opened for writing; only a read-only handle is refreshed",
+                    store->path);
     if (store->sealed) return LORE_OK;
     struct current current;
     TRY(current_read(store->env, store->path, &current));
     if (current.generation != store->generation)
-        return fail(LORE_MISUSE, "%s: generation %" PRIu64 " was restored over the one that is open; open the store anew",
+        return fail(LORE_MISUSE,
+                    "%s: generation %" PRIu64
+                    " was restored over the one that is open; open the store anew",
                     store->path, current.generation);
     commit_lead_begin(store); /* one refresh at a time */
     lore_status status = LORE_NOT_FOUND;
-    for (unsigned i = 0; i < REFRESH_TRIES && status == LORE_NOT_FOUND; i++) status = refresh_once(store);
+    for (unsigned i = 0; i < REFRESH_TRIES && status == LORE_NOT_FOUND; i++)
+        status = refresh_once(store);
     commit_lead_end(store);
     if (status == LORE_NOT_FOUND)
-        status = fail(LORE_CORRUPTION, "%s: a file that the catalog names is missing, %u times in a row",
-                      store->path, REFRESH_TRIES);
+        status =
+            fail(LORE_CORRUPTION, "%s: a file that the catalog names is missing, %u times in a row",
+                 store->path, REFRESH_TRIES);
     return status;
 }
 
@@ -146,7 +154,8 @@ static lore_status count_log(void *context, const struct dir_entry *entry) {
     if (!layout_log_parse(entry->name, &number)) return LORE_OK;
     TRY(path_join(path, count->store->dir, entry->name));
     struct fs *fs = count->store->env->fs;
-    if (fs->ops->stat(fs, path, &size, &is_dir, &mode) != LORE_OK) return LORE_OK; /* gone meanwhile */
+    if (fs->ops->stat(fs, path, &size, &is_dir, &mode) != LORE_OK)
+        return LORE_OK; /* gone meanwhile */
     count->files++;
     count->bytes += size;
     return LORE_OK;

@@ -1,6 +1,6 @@
 /*
- * open.c - store_open and store_close: puts the parts of a store together, in the order in which each needs the one before, and
- * takes them apart the other way round.
+ * open.c - store_open and store_close: puts the parts of a store together, in the order in which
+ * each needs the one before, and takes them apart the other way round.
  */
 #include <inttypes.h>
 
@@ -15,8 +15,8 @@
 #define TABLE_BYTES_MIN    (4u << 20)
 #define TABLE_BYTES_MAX    (32u << 20)
 /* The background's stack, the store object, the list of open files. */
-#define FIXED_BYTES        (192u << 10)
-#define READ_ONLY_TRIES    16u
+#define FIXED_BYTES     (192u << 10)
+#define READ_ONLY_TRIES 16u
 
 void lore_options_init(lore_options *options) {
     *options = (lore_options){.struct_size = sizeof *options,
@@ -52,7 +52,8 @@ static lore_status options_check(const lore_options *options) {
         return bad_option("memtable_bytes", "at most a quarter of memory_budget");
     if (options->log_preallocate_bytes > 64u << 20)
         return bad_option("log_preallocate_bytes", "at most 64 MiB");
-    if ((unsigned)options->durability > LORE_SYNC_NONE) return bad_option("durability", "no such mode");
+    if ((unsigned)options->durability > LORE_SYNC_NONE)
+        return bad_option("durability", "no such mode");
     if ((unsigned)options->background > LORE_BACKGROUND_STEPS)
         return bad_option("background", "no such mode");
     if ((unsigned)options->compression > LORE_COMPRESSION_NONE)
@@ -109,7 +110,9 @@ lore_status store_allocate(const lore_options *given, const struct store_hooks *
     charged_allocator_init(&store->table_allocator, host, &store->budget, BUDGET_TABLE);
     charged_allocator_init(&store->work_allocator, host, &store->budget, BUDGET_WORK);
     charged_allocator_init(&store->query_allocator, host, &store->budget, BUDGET_QUERY);
-    lore_status status = budget_take(&store->budget, BUDGET_FIXED, CATALOG_RESERVED_BYTES + FIXED_BYTES);
+    store->named = bytes_empty(&store->fixed_allocator.base);
+    lore_status status =
+        budget_take(&store->budget, BUDGET_FIXED, CATALOG_RESERVED_BYTES + FIXED_BYTES);
     if (status != LORE_OK) {
         mem_put(host, store, sizeof *store);
         return status;
@@ -156,7 +159,8 @@ static lore_status start_caches(lore_store *store) {
     TRY(env_condition_create(env, &store->background.wake));
     TRY(file_pool_create(env, &store->fixed_allocator.base, store->options.files_max,
                          store->options.read_only, &store->files));
-    uint64_t fixed = CATALOG_RESERVED_BYTES + FIXED_BYTES + 2 * (uint64_t)store->options.memtable_bytes;
+    uint64_t fixed =
+        CATALOG_RESERVED_BYTES + FIXED_BYTES + 2 * (uint64_t)store->options.memtable_bytes;
     uint64_t share = store->budget.limit > fixed ? (store->budget.limit - fixed) / 4 * 3 : 0;
     TRY(block_cache_create(env, &store->budget, share, &store->cache));
     store->budget.reclaim_context = store->cache;
@@ -182,24 +186,27 @@ static lore_status start_catalog(lore_store *store) {
     struct catalog_opened opened;
     TRY(catalog_open(&config, &store->catalog, &opened));
     if (opened.rebuilt)
-        log_write(&store->logger, LORE_LOG_WARNING, "%s/catalog.mdb: rebuilt from edits: %s", store->dir,
-                  opened.reason);
+        log_write(&store->logger, LORE_LOG_WARNING, "%s/catalog.mdb: rebuilt from edits: %s",
+                  store->dir, opened.reason);
     store->segments.identity = *catalog_identity(store->catalog);
     struct bytes value = bytes_empty(&store->work_allocator.base);
     struct catalog_key key = schema_key('F');
     lore_status status = catalog_get(store->catalog, catalog_key_slice(&key), &value);
     if (status == LORE_OK)
-        status = facts_record_decode(bytes_slice(&value), &store->work_allocator.base, &store->facts);
+        status =
+            facts_record_decode(bytes_slice(&value), &store->work_allocator.base, &store->facts);
     else if (status == LORE_NOT_FOUND)
-        status = fail(LORE_CORRUPTION, "%s: the catalog has no record of the store's facts", store->dir);
+        status =
+            fail(LORE_CORRUPTION, "%s: the catalog has no record of the store's facts", store->dir);
     bytes_free(&value);
     TRY(status);
     store->sealed = store->facts.sealed;
     if (store->facts.format_version != STORE_FORMAT_VERSION)
-        return fail(LORE_UNSUPPORTED, "%s: store format %" PRIu32 ", this library knows format %u", store->dir,
-                    store->facts.format_version, STORE_FORMAT_VERSION);
+        return fail(LORE_UNSUPPORTED, "%s: store format %" PRIu32 ", this library knows format %u",
+                    store->dir, store->facts.format_version, STORE_FORMAT_VERSION);
     if (store->sealed && !store->options.read_only)
-        return fail(LORE_MISUSE, "%s: this is a backup; open it read-only, or restore it to write", store->path);
+        return fail(LORE_MISUSE, "%s: this is a backup; open it read-only, or restore it to write",
+                    store->path);
     return LORE_OK;
 }
 
@@ -288,7 +295,8 @@ static lore_status open_writer(lore_store *store) {
         if (status == LORE_EXISTS) status = LORE_OK;
     }
     TRY(status);
-    TRY(store_lock_take(env, store->path, options->group_access, options->lock_timeout_ms, &store->lock));
+    TRY(store_lock_take(env, store->path, options->group_access, options->lock_timeout_ms,
+                        &store->lock));
     /* Again, now that nobody else can change it. */
     status = current_read(env, store->path, &current);
     if (status == LORE_OK && options->error_if_exists)
@@ -302,8 +310,8 @@ static lore_status open_writer(lore_store *store) {
     store->generation = current.generation;
     TRY(store_start(store));
     if (memcmp(current.store_id, store->segments.identity.store_id, 16) != 0)
-        return fail(LORE_CORRUPTION, "%s: CURRENT names another store than the one in %s", store->path,
-                    store->dir);
+        return fail(LORE_CORRUPTION, "%s: CURRENT names another store than the one in %s",
+                    store->path, store->dir);
     return LORE_OK;
 }
 
@@ -313,13 +321,13 @@ static lore_status open_reader(lore_store *store) {
     store->generation = current.generation;
     TRY(store_start(store));
     if (memcmp(current.store_id, store->segments.identity.store_id, 16) != 0)
-        return fail(LORE_CORRUPTION, "%s: CURRENT names another store than the one in %s", store->path,
-                    store->dir);
+        return fail(LORE_CORRUPTION, "%s: CURRENT names another store than the one in %s",
+                    store->path, store->dir);
     return LORE_OK;
 }
 
-lore_status store_open(const char *path, const lore_options *options, const struct store_hooks *hooks,
-                       lore_store **out) {
+lore_status store_open(const char *path, const lore_options *options,
+                       const struct store_hooks *hooks, lore_store **out) {
     *out = NULL;
     for (unsigned attempt = 0;; attempt++) {
         lore_store *store;
@@ -335,7 +343,8 @@ lore_status store_open(const char *path, const lore_options *options, const stru
         store_free(store);
         if (!read_only || status != LORE_NOT_FOUND) return status;
         if (attempt >= READ_ONLY_TRIES)
-            return fail(LORE_CORRUPTION, "%s: a file that the catalog names is missing, %u times in a row", path,
+            return fail(LORE_CORRUPTION,
+                        "%s: a file that the catalog names is missing, %u times in a row", path,
                         attempt);
     }
 }
@@ -345,8 +354,8 @@ lore_status store_close(lore_store *store) {
     TRY(store_check(store, false));
     uint64_t objects = atomic_load(&store->objects);
     if (objects > 0)
-        return fail(LORE_MISUSE, "%s: %" PRIu64 " snapshots, iterators or results are still out", store->path,
-                    objects);
+        return fail(LORE_MISUSE, "%s: %" PRIu64 " snapshots, iterators or results are still out",
+                    store->path, objects);
     lore_status status = LORE_OK;
     bool writes = !store->options.read_only && store->commit.log != NULL;
     if (writes && store->hooks.closing != NULL && atomic_load(&store->commit.poisoned) == LORE_OK)
@@ -357,6 +366,8 @@ lore_status store_close(lore_store *store) {
         lore_status closed = atomic_load(&store->commit.poisoned) != LORE_OK
                                  ? fail((lore_status)atomic_load(&store->commit.poisoned), "%s",
                                         store->commit.poisoned_message)
+                             : store->commit.log_closed
+                                 ? LORE_OK
                                  : log_writer_close(store->commit.log, store->commit.last_time_us);
         if (status == LORE_OK) status = closed;
         commit_lead_end(store);
@@ -370,30 +381,56 @@ lore_status store_close(lore_store *store) {
 lore_status store_check(lore_store *store, bool writing) {
     if (store == NULL) return fail(LORE_MISUSE, "the store is NULL");
     if (store->env->sys->ops->process_id(store->env->sys) != store->process_id)
-        return fail(LORE_MISUSE, "%s: opened before fork(), used in the child; open it anew", store->path);
+        return fail(LORE_MISUSE, "%s: opened before fork(), used in the child; open it anew",
+                    store->path);
     if (!writing) return LORE_OK;
     if (store->options.read_only) return fail(LORE_MISUSE, "%s: opened read-only", store->path);
     int poisoned = atomic_load(&store->commit.poisoned);
     if (poisoned != LORE_OK)
-        return fail((lore_status)poisoned, "%s; close the store and open it again", store->commit.poisoned_message);
+        return fail((lore_status)poisoned, "%s; close the store and open it again",
+                    store->commit.poisoned_message);
     return LORE_OK;
 }
 
-void *store_hook_context(lore_store *store) { return store->hooks.context; }
-const lore_env *store_env(lore_store *store) { return store->env; }
-const lore_options *store_options(lore_store *store) { return &store->options; }
-const struct logger *store_logger(lore_store *store) { return &store->logger; }
-struct budget *store_budget(lore_store *store) { return &store->budget; }
+void *store_hook_context(lore_store *store) {
+    return store->hooks.context;
+}
+const lore_env *store_env(lore_store *store) {
+    return store->env;
+}
+const lore_options *store_options(lore_store *store) {
+    return &store->options;
+}
+const struct logger *store_logger(lore_store *store) {
+    return &store->logger;
+}
+struct budget *store_budget(lore_store *store) {
+    return &store->budget;
+}
 const struct allocator *store_query_allocator(lore_store *store) {
     return &store->query_allocator.base;
 }
-const char *store_path(lore_store *store) { return store->path; }
-bool store_is_read_only(lore_store *store) { return store->options.read_only; }
-struct lsm *store_tree(lore_store *store) { return store->lsm; }
-struct catalog *store_catalog(lore_store *store) { return store->catalog; }
-struct mutex *store_catalog_mutex(lore_store *store) { return store->catalog_mutex; }
-void store_object_opened(lore_store *store) { atomic_fetch_add(&store->objects, 1); }
-void store_object_closed(lore_store *store) { atomic_fetch_sub(&store->objects, 1); }
+const char *store_path(lore_store *store) {
+    return store->path;
+}
+bool store_is_read_only(lore_store *store) {
+    return store->options.read_only;
+}
+struct lsm *store_tree(lore_store *store) {
+    return store->lsm;
+}
+struct catalog *store_catalog(lore_store *store) {
+    return store->catalog;
+}
+struct mutex *store_catalog_mutex(lore_store *store) {
+    return store->catalog_mutex;
+}
+void store_object_opened(lore_store *store) {
+    atomic_fetch_add(&store->objects, 1);
+}
+void store_object_closed(lore_store *store) {
+    atomic_fetch_sub(&store->objects, 1);
+}
 
 /* ---- the catalog under its mutex ---- */
 

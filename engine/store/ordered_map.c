@@ -1,6 +1,6 @@
 /*
- * ordered_map.c - the public calls of the ordered map but for iterators: keys get their keyspace at the head, and go to the tree or into a
- * batch.
+ * ordered_map.c - the public calls of the ordered map but for iterators: keys get their keyspace at
+ * the head, and go to the tree or into a batch.
  */
 #include <inttypes.h>
 
@@ -11,22 +11,23 @@
 struct lore_batch {
     lore_store *store;
     struct batch batch;
-    struct bytes key;     /* scratch: keyspace and key */
-    struct bytes end;     /* scratch: of a range */
+    struct bytes key; /* scratch: keyspace and key */
+    struct bytes end; /* scratch: of a range */
 };
 
 /* ---- keys ---- */
 
 static lore_status keyspace_check(lore_keyspace keyspace) {
     if (keyspace < LORE_KEYSPACE_RESERVED) return LORE_OK;
-    return fail(LORE_INVALID, "keyspace 0x%08" PRIx32 " is reserved; yours are below 0x%08x", keyspace,
-                LORE_KEYSPACE_RESERVED);
+    return fail(LORE_INVALID, "keyspace 0x%08" PRIx32 " is reserved; yours are below 0x%08x",
+                keyspace, LORE_KEYSPACE_RESERVED);
 }
 
 static lore_status whole_key(struct bytes *out, lore_keyspace keyspace, lore_slice key) {
     TRY(keyspace_check(keyspace));
     if (key.size > LORE_KEY_BYTES_MAX)
-        return fail(LORE_TOO_BIG, "a key of %zu bytes, the limit is %u", key.size, LORE_KEY_BYTES_MAX);
+        return fail(LORE_TOO_BIG, "a key of %zu bytes, the limit is %u", key.size,
+                    LORE_KEY_BYTES_MAX);
     bytes_clear(out);
     TRY(append_be32(out, keyspace));
     return bytes_append(out, key.data, key.size);
@@ -66,17 +67,23 @@ void lore_batch_destroy(lore_batch *batch) {
     store_object_closed(store);
 }
 
-void lore_batch_clear(lore_batch *batch) { batch_clear(&batch->batch); }
-size_t lore_batch_size(const lore_batch *batch) { return batch->batch.payload.size; }
+void lore_batch_clear(lore_batch *batch) {
+    batch_clear(&batch->batch);
+}
+size_t lore_batch_size(const lore_batch *batch) {
+    return batch->batch.payload.size;
+}
 
 /* So that a batch without bound is refused while it grows, not when it is written. */
 static lore_status batch_room(const lore_batch *batch, size_t more) {
     uint64_t limit = batch->store->budget.limit / 4;
     if (more <= limit && batch->batch.payload.size <= limit - more) return LORE_OK;
-    return fail(LORE_TOO_BIG, "the batch would be over %" PRIu64 " bytes, a quarter of memory_budget", limit);
+    return fail(LORE_TOO_BIG,
+                "the batch would be over %" PRIu64 " bytes, a quarter of memory_budget", limit);
 }
 
-lore_status lore_batch_put(lore_batch *batch, lore_keyspace keyspace, lore_slice key, lore_slice value) {
+lore_status lore_batch_put(lore_batch *batch, lore_keyspace keyspace, lore_slice key,
+                           lore_slice value) {
     TRY(batch_room(batch, value.size));
     TRY(whole_key(&batch->key, keyspace, key));
     return batch_put(&batch->batch, bytes_slice(&batch->key), value);
@@ -185,8 +192,8 @@ lore_status lore_get(lore_store *store, const lore_snapshot *snapshot, lore_keys
 }
 
 /* Step from keyspace to keyspace: the first key at or after the next one's beginning. */
-lore_status lore_keyspaces(lore_store *store, const lore_snapshot *snapshot, lore_keyspace_fn callback,
-                           void *context) {
+lore_status lore_keyspaces(lore_store *store, const lore_snapshot *snapshot,
+                           lore_keyspace_fn callback, void *context) {
     TRY(store_check(store, false));
     struct store_read reading;
     TRY(store_read_begin(store, snapshot, &reading));

@@ -1,15 +1,17 @@
 /*
  * recovery.c - from log files to memtables.
  *
- * The catalog says which log is the first that still counts and up to which sequence number segments hold everything. The
- * logs from there on are read in order of number. Each one's header must name its predecessor, that file's final length
- * and last sequence number, as found: no hole is stepped over.
+ * The catalog says which log is the first that still counts and up to which sequence number
+ * segments hold everything. The logs from there on are read in order of number. Each one's header
+ * must name its predecessor, that file's final length and last sequence number, as found: no hole
+ * is stepped over.
  *
- *   damaged below a promise, or not at the end of the last log: LORE_CORRUPTION, the store does not open for writing
- *   torn above the last promise: cut; its bytes are kept in quarantine/ and counted
+ *   damaged below a promise, or not at the end of the last log: LORE_CORRUPTION, the store does not
+ * open for writing torn above the last promise: cut; its bytes are kept in quarantine/ and counted
  *
- * A log that holds more than a memtable (the store is opened with less memory than it was written with) is flushed on the way:
- * such a flush leaves the log in place, since the memtable's log number is still that of the log before.
+ * A log that holds more than a memtable (the store is opened with less memory than it was written
+ * with) is flushed on the way: such a flush leaves the log in place, since the memtable's log
+ * number is still that of the log before.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -25,14 +27,15 @@
 
 struct replay {
     lore_store *store;
-    uint64_t number;            /* of the log being read */
-    struct log_end end;         /* of the log read last */
+    uint64_t number;    /* of the log being read */
+    struct log_end end; /* of the log read last */
     struct log_header header;
     uint64_t records;
 };
 
 static size_t record_bytes_max(const lore_store *store) {
-    /* A log written under a larger budget must still be readable: bounded by what the machine can allocate, and by the file. */
+    /* A log written under a larger budget must still be readable: bounded by what the machine can
+     * allocate, and by the file. */
     (void)store;
     return (size_t)1 << 30;
 }
@@ -40,12 +43,13 @@ static size_t record_bytes_max(const lore_store *store) {
 static lore_status check_successor(const struct replay *before, const char *path,
                                    const struct log_header *header, uint64_t last_sequence) {
     if (header->predecessor_number == before->number &&
-        header->predecessor_length == before->end.end && header->predecessor_sequence == last_sequence)
+        header->predecessor_length == before->end.end &&
+        header->predecessor_sequence == last_sequence)
         return LORE_OK;
     return fail(LORE_CORRUPTION,
-                "%s: offset 72: follows log %" PRIu64 " of %" PRIu64 " bytes up to sequence %" PRIu64
-                ", but log %" PRIu64 " ends at %" PRIu64 " with sequence %" PRIu64
-                "; `lore verify` shows more, a backup can be restored",
+                "%s: offset 72: follows log %" PRIu64 " of %" PRIu64
+                " bytes up to sequence %" PRIu64 ", but log %" PRIu64 " ends at %" PRIu64
+                " with sequence %" PRIu64 "; `lore verify` shows more, a backup can be restored",
                 path, header->predecessor_number, header->predecessor_length,
                 header->predecessor_sequence, before->number, before->end.end, last_sequence);
 }
@@ -55,11 +59,13 @@ static lore_status replay_make_room(lore_store *store, uint64_t batch_bytes) {
     if (lsm_has_room(store->lsm, batch_bytes)) return LORE_OK;
     TRY(lsm_freeze(store->lsm, store->commit.log_number, batch_bytes));
     bool more = true;
-    while (!lsm_can_freeze(store->lsm)) TRY(background_step(store, STEP_BYTES, &more));
+    while (!lsm_can_freeze(store->lsm))
+        TRY(background_step(store, STEP_BYTES, &more));
     return LORE_OK;
 }
 
-static lore_status replay_batch(struct replay *replay, const char *path, const struct log_record *record) {
+static lore_status replay_batch(struct replay *replay, const char *path,
+                                const struct log_record *record) {
     lore_store *store = replay->store;
     struct commit_state *commit = &store->commit;
     struct batch_view view;
@@ -67,7 +73,8 @@ static lore_status replay_batch(struct replay *replay, const char *path, const s
     if (status != LORE_OK) return fail_within(status, "%s: offset %" PRIu64, path, record->offset);
     uint64_t last = view.first_sequence + view.entries - 1;
     if (view.entries == 0 || last < view.first_sequence || last > SEQUENCE_MAX)
-        return fail(LORE_CORRUPTION, "%s: offset %" PRIu64 ": a batch without entries or beyond the last sequence",
+        return fail(LORE_CORRUPTION,
+                    "%s: offset %" PRIu64 ": a batch without entries or beyond the last sequence",
                     path, record->offset);
     if (last < commit->next_sequence) return LORE_OK; /* flushed before */
     if (view.first_sequence != commit->next_sequence)
@@ -80,7 +87,8 @@ static lore_status replay_batch(struct replay *replay, const char *path, const s
     bool found;
     for (;;) {
         status = batch_view_next(&check, &entry, &found);
-        if (status != LORE_OK) return fail_within(status, "%s: offset %" PRIu64, path, record->offset);
+        if (status != LORE_OK)
+            return fail_within(status, "%s: offset %" PRIu64, path, record->offset);
         if (!found) break;
         bytes += entry.key.size + entry.value.size + MEMTABLE_ENTRY_OVERHEAD;
     }
@@ -129,7 +137,8 @@ static lore_status record_quarantine(lore_store *store, const struct quarantine_
     env_lock(store->env, store->catalog_mutex);
     lore_status status = catalog_get(store->catalog, catalog_key_slice(&key), &value);
     if (status == LORE_OK)
-        status = counters_record_decode(bytes_slice(&value), &store->work_allocator.base, &counters);
+        status =
+            counters_record_decode(bytes_slice(&value), &store->work_allocator.base, &counters);
     uint64_t number = counters.quarantine_end++;
     if (status == LORE_OK) status = counters_record_encode(&counters, &value);
     if (status == LORE_OK)
@@ -161,7 +170,8 @@ static lore_status keep_tail(struct replay *replay, const char *path) {
     TRY(env->fs->ops->sync_dir(env->fs, store->dir));
     store->log_bytes_cut = replay->end.tail_bytes;
     log_write(&store->logger, LORE_LOG_WARNING,
-              "%s: offset %" PRIu64 ": %" PRIu64 " bytes above the last promise are no records; kept in quarantine/%s",
+              "%s: offset %" PRIu64 ": %" PRIu64
+              " bytes above the last promise are no records; kept in quarantine/%s",
               path, replay->end.end, replay->end.tail_bytes, name);
     struct quarantine_record record = {.kind = QUARANTINE_LOG_TAIL,
                                        .segment_id = replay->number,
@@ -211,7 +221,8 @@ struct log_sweep {
     uint64_t highest;
 };
 
-/* Logs below the first that counts are flushed: a crash came between the catalog's commit and their unlinking. */
+/* Logs below the first that counts are flushed: a crash came between the catalog's commit and their
+ * unlinking. */
 static lore_status sweep_log(void *context, const struct dir_entry *entry) {
     struct log_sweep *sweep = context;
     uint64_t number;
@@ -223,8 +234,9 @@ static lore_status sweep_log(void *context, const struct dir_entry *entry) {
     return fs_unlink(sweep->store->env, path);
 }
 
-/* A log that was being created when the machine stopped has no whole header, and nothing was written to it: it is cleared away. The log
- * before it is closed, so nothing is lost by that. Anything that does have a header, or content, is left to the reader to judge. */
+/* A log that was being created when the machine stopped has no whole header, and nothing was
+ * written to it: it is cleared away. The log before it is closed, so nothing is lost by that.
+ * Anything that does have a header, or content, is left to the reader to judge. */
 static lore_status sweep_unborn_log(lore_store *store, uint64_t number, bool *removed) {
     *removed = false;
     char path[PATH_BYTES_MAX];
@@ -239,8 +251,7 @@ static lore_status sweep_unborn_log(lore_store *store, uint64_t number, bool *re
     file_close(file);
     TRY(status);
     struct log_header header;
-    if (got == sizeof head &&
-        log_header_decode(head, path, LOG_FAMILY_WAL, &header) == LORE_OK)
+    if (got == sizeof head && log_header_decode(head, path, LOG_FAMILY_WAL, &header) == LORE_OK)
         return LORE_OK;
     if (size > LOG_HEADER_BYTES)
         for (uint64_t i = 0; i < got; i++)
@@ -268,14 +279,16 @@ lore_status store_recover(lore_store *store) {
         lore_status status = replay_log(&replay, path, number > state.first_log);
         if (status == LORE_NOT_FOUND && number > state.first_log) break;
         if (status == LORE_NOT_FOUND)
-            return fail(LORE_CORRUPTION, "%s: missing; the catalog says that it holds what is not in segments yet",
+            return fail(LORE_CORRUPTION,
+                        "%s: missing; the catalog says that it holds what is not in segments yet",
                         path);
         TRY(status);
         if (replay.end.ending == LOG_ENDS_DAMAGED)
-            return fail(LORE_CORRUPTION,
-                        "%s: offset %" PRIu64 ": damaged below the last promise at %" PRIu64
-                        "; acknowledged writes lie beyond, so the store does not open. Restore a backup",
-                        path, replay.end.end, replay.end.promised);
+            return fail(
+                LORE_CORRUPTION,
+                "%s: offset %" PRIu64 ": damaged below the last promise at %" PRIu64
+                "; acknowledged writes lie beyond, so the store does not open. Restore a backup",
+                path, replay.end.end, replay.end.promised);
         replay.number = number;
         store->commit.log_number = number;
         lsm_set_log_number(store->lsm, number);
@@ -288,7 +301,8 @@ lore_status store_recover(lore_store *store) {
     if (store->commit.log_number - state.first_log >= LOGS_KEPT_MAX) {
         TRY(commit_switch_log(store, 0));
         bool more = true;
-        while (!lsm_can_freeze(store->lsm)) TRY(background_step(store, STEP_BYTES, &more));
+        while (!lsm_can_freeze(store->lsm))
+            TRY(background_step(store, STEP_BYTES, &more));
     }
     return LORE_OK;
 }
@@ -302,13 +316,15 @@ static lore_status promised_end(lore_store *store, const char *path, struct repl
     struct log_record record;
     bool found = true;
     lore_status status = LORE_OK;
-    while (status == LORE_OK && found) status = log_reader_next(reader, &record, &found);
+    while (status == LORE_OK && found)
+        status = log_reader_next(reader, &record, &found);
     if (status == LORE_OK) status = log_reader_end(reader, &replay->end);
     replay->header = *log_reader_header(reader);
     log_reader_close(reader);
     if (status == LORE_OK && replay->end.ending == LOG_ENDS_DAMAGED)
-        status = fail(LORE_CORRUPTION, "%s: offset %" PRIu64 ": damaged below the last promise at %" PRIu64,
-                      path, replay->end.end, replay->end.promised);
+        status = fail(LORE_CORRUPTION,
+                      "%s: offset %" PRIu64 ": damaged below the last promise at %" PRIu64, path,
+                      replay->end.end, replay->end.promised);
     return status;
 }
 
@@ -328,9 +344,11 @@ static lore_status read_promised_log(lore_store *store, const char *path, uint64
         struct batch_view view;
         status = batch_view_open(record.payload, &view);
         if (status != LORE_OK) break;
-        if (view.entries == 0 || view.first_sequence + view.entries <= commit->next_sequence) continue;
+        if (view.entries == 0 || view.first_sequence + view.entries <= commit->next_sequence)
+            continue;
         if (view.first_sequence != commit->next_sequence)
-            status = fail(LORE_CORRUPTION, "%s: offset %" PRIu64 ": sequence %" PRIu64 " where %" PRIu64 " was due",
+            status = fail(LORE_CORRUPTION,
+                          "%s: offset %" PRIu64 ": sequence %" PRIu64 " where %" PRIu64 " was due",
                           path, record.offset, view.first_sequence, commit->next_sequence);
         struct batch_view check = view;
         struct entry entry;
@@ -365,8 +383,10 @@ lore_status store_read_promised(lore_store *store, uint64_t first_log, struct me
         bool has_next = store->env->fs->ops->stat(store->env->fs, next, &ignored_size, &ignored_dir,
                                                   &ignored_mode) == LORE_OK;
         status = promised_end(store, path, &replay);
-        if (status == LORE_OK && !identity_equal(&replay.header.identity, &store->segments.identity))
-            status = fail(LORE_CORRUPTION, "%s: offset 24: belongs to another store or lineage", path);
+        if (status == LORE_OK &&
+            !identity_equal(&replay.header.identity, &store->segments.identity))
+            status =
+                fail(LORE_CORRUPTION, "%s: offset 24: belongs to another store or lineage", path);
         uint64_t end = has_next || replay.end.closed ? replay.end.end : replay.end.promised;
         if (status == LORE_OK) status = read_promised_log(store, path, end, *memtable);
         store->commit.log_number = number;

@@ -1,14 +1,16 @@
 /*
- * restore.c - a store's next generation: from a backup (lore_restore) or filled by the caller (lore_generation_begin, _publish).
+ * restore.c - a store's next generation: from a backup (lore_restore) or filled by the caller
+ * (lore_generation_begin, _publish).
  *
  *   1. the writer's lock; CURRENT says which generation is live (or that there is none yet)
- *   2. g-N.building, N one above every generation there: files copied, each checked while it is copied, catalog under a
- *      new lineage, first log; all synced
+ *   2. g-N.building, N one above every generation there: files copied, each checked while it is
+ * copied, catalog under a new lineage, first log; all synced
  *   3. g-N.building renamed to g-N, the directory synced
  *   4. CURRENT replaced: the one atomic step
  *
- * A crash before 4 leaves the old generation live and a folder that the next writer clears away (g-N.building) or that the next
- * restore steps over (g-N). The old generation is never touched: it is the safety snapshot.
+ * A crash before 4 leaves the old generation live and a folder that the next writer clears away
+ * (g-N.building) or that the next restore steps over (g-N). The old generation is never touched: it
+ * is the safety snapshot.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -26,9 +28,9 @@ struct restore {
     lore_options options;
     const char *path;
     struct file_lock *lock;
-    bool exists;                 /* a store was there */
-    struct current current;      /* what CURRENT will say */
-    char dir[PATH_BYTES_MAX];    /* g-N.building */
+    bool exists;              /* a store was there */
+    struct current current;   /* what CURRENT will say */
+    char dir[PATH_BYTES_MAX]; /* g-N.building */
     lore_progress_fn progress;
     void *context;
     uint64_t done_bytes, total_bytes;
@@ -52,12 +54,14 @@ static lore_status begin(struct restore *restore, bool replace) {
     lore_status status = env->fs->ops->make_dir(env->fs, restore->path, group);
     if (status == LORE_OK) status = fs_sync_parent(env, restore->path);
     if (status != LORE_OK && status != LORE_EXISTS) return status;
-    TRY(store_lock_take(env, restore->path, group, restore->options.lock_timeout_ms, &restore->lock));
+    TRY(store_lock_take(env, restore->path, group, restore->options.lock_timeout_ms,
+                        &restore->lock));
     status = current_read(env, restore->path, &restore->current);
     restore->exists = status == LORE_OK;
     if (status == LORE_NO_STORE) status = LORE_OK;
     if (status == LORE_OK && restore->exists && !replace)
-        status = fail(LORE_EXISTS, "%s: a store is there already; nothing was changed", restore->path);
+        status =
+            fail(LORE_EXISTS, "%s: a store is there already; nothing was changed", restore->path);
     uint64_t highest = 0;
     if (status == LORE_OK) status = store_sweep_generations(env, restore->path);
     if (status == LORE_OK)
@@ -102,8 +106,10 @@ static lore_status copy_checked(struct restore *restore, const char *from, const
     struct digest_stream stream;
     digest_stream_init(&stream);
     lore_status status = fs_open(env, from, FILE_READ, false, &source);
-    if (status == LORE_NOT_FOUND) status = fail(LORE_CORRUPTION, "%s: missing from the backup", from);
-    if (status == LORE_OK) status = fs_open(env, to, FILE_CREATE, restore->options.group_access, &target);
+    if (status == LORE_NOT_FOUND)
+        status = fail(LORE_CORRUPTION, "%s: missing from the backup", from);
+    if (status == LORE_OK)
+        status = fs_open(env, to, FILE_CREATE, restore->options.group_access, &target);
     uint64_t offset = 0;
     for (size_t got = COPY_BYTES; status == LORE_OK && got == COPY_BYTES; offset += got) {
         got = 0;
@@ -113,7 +119,8 @@ static lore_status copy_checked(struct restore *restore, const char *from, const
         lore_progress progress = {"restore", restore->done_bytes + offset, restore->total_bytes};
         if (status == LORE_OK && restore->progress != NULL &&
             !restore->progress(restore->context, &progress))
-            status = fail(LORE_CANCELLED, "%s: stopped as asked; nothing was changed", restore->path);
+            status =
+                fail(LORE_CANCELLED, "%s: stopped as asked; nothing was changed", restore->path);
     }
     if (status == LORE_OK) status = file_sync(target);
     file_close(source);
@@ -122,14 +129,15 @@ static lore_status copy_checked(struct restore *restore, const char *from, const
     TRY(status);
     struct digest128 digest = digest_stream_end(&stream);
     if (offset != summary->bytes || memcmp(&digest, &summary->digest, sizeof digest) != 0)
-        return fail(LORE_CORRUPTION, "%s: its digest is not the one in the catalog; nothing was changed", from);
+        return fail(LORE_CORRUPTION,
+                    "%s: its digest is not the one in the catalog; nothing was changed", from);
     restore->done_bytes += summary->bytes;
     return LORE_OK;
 }
 
 struct segment_walk {
     struct restore *restore;
-    const char *from;    /* the backup's generation folder */
+    const char *from; /* the backup's generation folder */
     bool counting;
 };
 
@@ -197,7 +205,8 @@ static lore_status first_log(struct restore *restore, const struct identity *ide
     return LORE_OK;
 }
 
-static lore_status read_facts(struct restore *restore, struct catalog *backup, struct facts_record *facts) {
+static lore_status read_facts(struct restore *restore, struct catalog *backup,
+                              struct facts_record *facts) {
     struct bytes value = bytes_empty(restore->allocator);
     struct catalog_key key = schema_key('F');
     lore_status status = catalog_get(backup, catalog_key_slice(&key), &value);
@@ -205,7 +214,8 @@ static lore_status read_facts(struct restore *restore, struct catalog *backup, s
         status = facts_record_decode(bytes_slice(&value), restore->allocator, facts);
     bytes_free(&value);
     if (status == LORE_OK && !facts->sealed)
-        status = fail(LORE_INVALID, "this is a live store, not a backup; make one with lore_backup first");
+        status = fail(LORE_INVALID,
+                      "this is a live store, not a backup; make one with lore_backup first");
     return status;
 }
 
@@ -245,14 +255,16 @@ static lore_status build_from_backup(struct restore *restore, const char *from) 
 
 static void restore_init(struct restore *restore, const char *path, const lore_options *options) {
     *restore = (struct restore){.path = path};
-    if (options != NULL) restore->options = *options;
-    else lore_options_init(&restore->options);
+    if (options != NULL)
+        restore->options = *options;
+    else
+        lore_options_init(&restore->options);
     restore->env = restore->options.env != NULL ? restore->options.env : env_posix();
     restore->allocator = restore->env->allocator;
 }
 
-lore_status lore_restore(const char *path, const char *from, bool replace, const lore_options *options,
-                         lore_progress_fn progress, void *context) {
+lore_status lore_restore(const char *path, const char *from, bool replace,
+                         const lore_options *options, lore_progress_fn progress, void *context) {
     struct restore restore;
     restore_init(&restore, path, options);
     restore.progress = progress;
@@ -283,8 +295,8 @@ lore_status store_generation_begin(const char *path, bool replace, const lore_op
     memcpy(identity.store_id, restore.current.store_id, 16);
     if (status == LORE_OK) status = sys_random(restore.env, identity.lineage, 16);
     if (status == LORE_OK)
-        status = store_create_generation(restore.env, restore.allocator, restore.dir, &restore.options,
-                                         &identity, &facts);
+        status = store_create_generation(restore.env, restore.allocator, restore.dir,
+                                         &restore.options, &identity, &facts);
     if (status == LORE_OK) status = store_allocate(options, hooks, path, &store);
     if (status == LORE_OK) {
         store->generation = restore.current.generation;
@@ -311,7 +323,8 @@ lore_status store_generation_begin(const char *path, bool replace, const lore_op
 lore_status lore_generation_publish(lore_store *store) {
     TRY(store_check(store, true));
     if (!store->building)
-        return fail(LORE_MISUSE, "%s: this handle is not one of lore_generation_begin", store->path);
+        return fail(LORE_MISUSE, "%s: this handle is not one of lore_generation_begin",
+                    store->path);
     const lore_env *env = store->env;
     struct current current = {.generation = store->generation};
     memcpy(current.store_id, store->segments.identity.store_id, 16);

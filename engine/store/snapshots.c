@@ -1,6 +1,6 @@
 /*
- * snapshots.c - snapshots, open and named. An open one is a pinned sequence number; a named one is a catalog record whose sequence number
- * every handle pins while the store is open.
+ * snapshots.c - snapshots, open and named. An open one is a pinned sequence number; a named one is
+ * a catalog record whose sequence number every handle pins while the store is open.
  */
 #include "store/store_internal.h"
 #include "vfs/sync.h"
@@ -9,15 +9,18 @@
 
 #define NAME_BYTES_MAX 255u
 
-lore_status store_read_begin(lore_store *store, const lore_snapshot *snapshot, struct store_read *reading) {
+lore_status store_read_begin(lore_store *store, const lore_snapshot *snapshot,
+                             struct store_read *reading) {
     reading->pinned = false;
     if (snapshot != NULL) {
-        if (snapshot->store != store) return fail(LORE_MISUSE, "the snapshot belongs to another store");
+        if (snapshot->store != store)
+            return fail(LORE_MISUSE, "the snapshot belongs to another store");
         reading->sequence = snapshot->sequence;
         reading->row_watermark = snapshot->row_watermark;
         return LORE_OK;
     }
-    /* Under the mutex under which the visible sequence moves: so the pin is there before any flush can drop what it needs. */
+    /* Under the mutex under which the visible sequence moves: so the pin is there before any flush
+     * can drop what it needs. */
     env_lock(store->env, store->commit.mutex);
     reading->sequence = atomic_load(&store->commit.visible_sequence);
     reading->row_watermark = atomic_load(&store->commit.visible_row);
@@ -72,9 +75,31 @@ void lore_snapshot_release(lore_snapshot *snapshot) {
     store_object_closed(store);
 }
 
-uint64_t lore_snapshot_sequence(const lore_snapshot *snapshot) { return snapshot->sequence; }
+uint64_t lore_snapshot_sequence(const lore_snapshot *snapshot) {
+    return snapshot->sequence;
+}
 
 /* ---- named ---- */
+
+/* Pin and unpin a sequence for a named snapshot. Under the catalog mutex. */
+static lore_status named_pin(lore_store *store, uint64_t sequence) {
+    TRY(bytes_reserve(&store->named, sizeof sequence));
+    TRY(lsm_pin(store->lsm, sequence));
+    return bytes_append(&store->named, &sequence, sizeof sequence); /* there is room */
+}
+
+static void named_unpin(lore_store *store, uint64_t sequence) {
+    for (size_t at = 0; at + sizeof sequence <= store->named.size; at += sizeof sequence) {
+        uint64_t pinned, last;
+        memcpy(&pinned, store->named.data + at, sizeof pinned);
+        if (pinned != sequence) continue;
+        store->named.size -= sizeof last;
+        memcpy(&last, store->named.data + store->named.size, sizeof last);
+        memcpy(store->named.data + at, &last, sizeof last);
+        lsm_unpin(store->lsm, sequence);
+        return;
+    }
+}
 
 static lore_status name_key(const char *name, struct catalog_key *key) {
     size_t size = name == NULL ? 0 : strlen(name);
@@ -84,15 +109,42 @@ static lore_status name_key(const char *name, struct catalog_key *key) {
     return LORE_OK;
 }
 
-static lore_status read_named(lore_store *store, const char *name, struct named_snapshot_record *record) {
+static lore_status read_named(lore_store *store, const char *name,
+                              struct named_snapshot_record *record) {
     struct catalog_key key;
     TRY(name_key(name, &key));
     struct bytes value = bytes_empty(&store->query_allocator.base);
     lore_status status = store_catalog_get(store, catalog_key_slice(&key), &value);
     if (status == LORE_NOT_FOUND) status = fail(status, "no snapshot is named %s", name);
     if (status == LORE_OK)
-        status = named_snapshot_record_decode(bytes_slice(&value), &store->query_allocator.base, record);
+        status =
+            named_snapshot_record_decode(bytes_slice(&value), &store->query_allocator.base, record);
     bytes_free(&value);
+    return status;
+}
+
+/* Under the catalog mutex, so that of two of one name only one gets in. */
+static lore_status put_named(lore_store *store, const struct catalog_key *key, const char *name,
+                             const struct named_snapshot_record *record) {
+    const struct allocator *allocator = &store->query_allocator.base;
+    struct bytes value = bytes_empty(allocator);
+    struct catalog_edit edit;
+    catalog_edit_init(&edit, allocator);
+    lore_status status = catalog_get(store->catalog, catalog_key_slice(key), &value);
+    if (status == LORE_OK)
+        status = fail(LORE_EXISTS, "a snapshot is named %s already", name);
+    else if (status == LORE_NOT_FOUND)
+        status = LORE_OK;
+    if (status == LORE_OK) status = named_snapshot_record_encode(record, &value);
+    if (status == LORE_OK)
+        status = catalog_edit_put(&edit, catalog_key_slice(key), bytes_slice(&value));
+    if (status == LORE_OK) status = named_pin(store, record->sequence);
+    if (status == LORE_OK) {
+        status = catalog_commit(store->catalog, &edit);
+        if (status != LORE_OK) named_unpin(store, record->sequence);
+    }
+    bytes_free(&value);
+    catalog_edit_deinit(&edit);
     return status;
 }
 
@@ -100,28 +152,19 @@ lore_status lore_snapshot_save(lore_store *store, const char *name) {
     TRY(store_check(store, true));
     struct catalog_key key;
     TRY(name_key(name, &key));
-    struct bytes value = bytes_empty(&store->query_allocator.base);
     struct store_read reading;
-    lore_status status = store_catalog_get(store, catalog_key_slice(&key), &value);
-    if (status == LORE_OK) status = fail(LORE_EXISTS, "a snapshot is named %s already", name);
-    else if (status == LORE_NOT_FOUND) status = LORE_OK;
-    /* What it names must be as durable as it is. */
-    if (status == LORE_OK) status = lore_sync(store);
-    if (status == LORE_OK) status = store_read_begin(store, NULL, &reading);
-    if (status != LORE_OK) {
-        bytes_free(&value);
-        return status;
-    }
+    TRY(store_read_begin(store, NULL, &reading));
     struct named_snapshot_record record = {.sequence = reading.sequence,
                                            .row_watermark = reading.row_watermark,
                                            .time_us = atomic_load(&store->commit.visible_time_us),
                                            .created_at_us = env_now_us(store->env)};
-    if (store->options.durability != LORE_SYNC_FULL) status = lore_sync(store);
-    if (status == LORE_OK) status = named_snapshot_record_encode(&record, &value);
-    if (status == LORE_OK)
-        status = store_catalog_put(store, catalog_key_slice(&key), bytes_slice(&value));
-    if (status != LORE_OK) store_read_end(store, &reading); /* else the pin is the named snapshot's */
-    bytes_free(&value);
+    lore_status status = lore_sync(store); /* what it names must be as durable as it is */
+    if (status == LORE_OK) {
+        env_lock(store->env, store->catalog_mutex);
+        status = put_named(store, &key, name, &record);
+        env_unlock(store->env, store->catalog_mutex);
+    }
+    store_read_end(store, &reading);
     return status;
 }
 
@@ -151,17 +194,17 @@ lore_status lore_snapshot_drop(lore_store *store, const char *name) {
     struct catalog_key key;
     TRY(name_key(name, &key));
     TRY(store_catalog_delete(store, catalog_key_slice(&key)));
-    lsm_unpin(store->lsm, record.sequence);
+    env_lock(store->env, store->catalog_mutex);
+    named_unpin(store, record.sequence);
+    env_unlock(store->env, store->catalog_mutex);
     background_kick(store);
     return LORE_OK;
 }
 
 struct named_walk {
     lore_store *store;
-    lore_snapshot_fn callback;
+    lore_snapshot_fn callback; /* NULL: pin each */
     void *context;
-    bool pin;
-    bool unpin;
     bool stopped;
 };
 
@@ -169,11 +212,7 @@ static lore_status named_record(void *context, lore_slice key, lore_slice value)
     struct named_walk *walk = context;
     struct named_snapshot_record record;
     TRY(named_snapshot_record_decode(value, &walk->store->query_allocator.base, &record));
-    if (walk->pin) return lsm_pin(walk->store->lsm, record.sequence);
-    if (walk->unpin) {
-        lsm_unpin(walk->store->lsm, record.sequence);
-        return LORE_OK;
-    }
+    if (walk->callback == NULL) return named_pin(walk->store, record.sequence);
     lore_snapshot_info info = {.name = slice((const uint8_t *)key.data + 1, key.size - 1),
                                .sequence = record.sequence,
                                .time_us = record.time_us,
@@ -186,8 +225,7 @@ static lore_status walk_named(struct named_walk *walk) {
     struct catalog_key key = schema_key('N');
     lore_store *store = walk->store;
     env_lock(store->env, store->catalog_mutex);
-    lore_status status =
-        catalog_scan(store->catalog, catalog_key_slice(&key), named_record, walk);
+    lore_status status = catalog_scan(store->catalog, catalog_key_slice(&key), named_record, walk);
     env_unlock(store->env, store->catalog_mutex);
     return status;
 }
@@ -199,12 +237,15 @@ lore_status lore_snapshot_list(lore_store *store, lore_snapshot_fn callback, voi
 }
 
 lore_status snapshots_pin_named(lore_store *store) {
-    struct named_walk walk = {.store = store, .pin = true};
+    struct named_walk walk = {.store = store};
     return walk_named(&walk);
 }
 
 void snapshots_unpin_named(lore_store *store) {
-    struct named_walk walk = {.store = store, .unpin = true};
-    lore_status ignored = walk_named(&walk);
-    (void)ignored;
+    while (store->named.size > 0) {
+        uint64_t sequence;
+        memcpy(&sequence, store->named.data, sizeof sequence);
+        named_unpin(store, sequence);
+    }
+    bytes_free(&store->named);
 }

@@ -1,6 +1,7 @@
 /*
- * space.c - full disks. The reserve is a file of zeros that is given up when the disk is full, so that deletes, and the compaction that
- * gives their space back, can run; it is made again when there is room for it twice over. The quota bounds the bytes of live segments.
+ * space.c - full disks. The reserve is a file of zeros that is given up when the disk is full, so
+ * that deletes, and the compaction that gives their space back, can run; it is made again when
+ * there is room for it twice over. The quota bounds the bytes of live segments.
  */
 #include <inttypes.h>
 
@@ -8,8 +9,8 @@
 
 #include "base/poison.h"
 
-#define RESERVE_NAME  "RESERVE"
-#define ZEROS_BYTES   (64u << 10)
+#define RESERVE_NAME "RESERVE"
+#define ZEROS_BYTES  (64u << 10)
 
 lore_status space_check_quota(lore_store *store, bool frees_space) {
     uint64_t quota = store->options.quota_bytes;
@@ -18,8 +19,9 @@ lore_status space_check_quota(lore_store *store, bool frees_space) {
     lsm_stats_get(store->lsm, &stats);
     uint64_t bytes = stats.table_bytes + stats.blob_bytes + stats.row_bytes;
     if (bytes < quota) return LORE_OK;
-    return fail(LORE_FULL, "%s: %" PRIu64 " bytes of segments, the quota is %" PRIu64
-                           "; delete something and compact, or raise quota_bytes",
+    return fail(LORE_FULL,
+                "%s: %" PRIu64 " bytes of segments, the quota is %" PRIu64
+                "; delete something and compact, or raise quota_bytes",
                 store->path, bytes, quota);
 }
 
@@ -29,7 +31,8 @@ bool space_release_reserve(lore_store *store) {
         return false;
     bool released = fs_unlink(store->env, path) == LORE_OK;
     if (released)
-        log_write(&store->logger, LORE_LOG_WARNING, "%s: the disk is full; the reserve is given up", path);
+        log_write(&store->logger, LORE_LOG_WARNING, "%s: the disk is full; the reserve is given up",
+                  path);
     return released;
 }
 
@@ -37,9 +40,9 @@ static lore_status write_reserve(lore_store *store, const char *path) {
     void *zeros;
     TRY(mem_new(&store->work_allocator.base, ZEROS_BYTES, &zeros));
     struct file *file = NULL;
-    lore_status status =
-        fs_open(store->env, path, FILE_CREATE, store->options.group_access, &file);
-    for (uint64_t at = 0; status == LORE_OK && at < store->options.reserve_bytes; at += ZEROS_BYTES) {
+    lore_status status = fs_open(store->env, path, FILE_CREATE, store->options.group_access, &file);
+    for (uint64_t at = 0; status == LORE_OK && at < store->options.reserve_bytes;
+         at += ZEROS_BYTES) {
         uint64_t left = store->options.reserve_bytes - at;
         status = file_write(file, at, zeros, left < ZEROS_BYTES ? (size_t)left : ZEROS_BYTES);
     }

@@ -23,15 +23,16 @@ uint32_t space_stride(lore_element element, uint32_t dimensions) {
 
 static lore_status spec_check(const lore_space_spec *spec) {
     if (spec->dimensions < 1 || spec->dimensions > LORE_DIMENSIONS_MAX)
-        return fail(LORE_INVALID, "a space has 1 to %u dimensions, not %" PRIu32, LORE_DIMENSIONS_MAX,
-                    spec->dimensions);
+        return fail(LORE_INVALID, "a space has 1 to %u dimensions, not %" PRIu32,
+                    LORE_DIMENSIONS_MAX, spec->dimensions);
     if (spec->element < LORE_ELEMENT_F32 || spec->element > LORE_ELEMENT_BINARY)
         return fail(LORE_INVALID, "no such element type: %d", (int)spec->element);
     if (spec->metric < LORE_METRIC_COSINE || spec->metric > LORE_METRIC_HAMMING)
         return fail(LORE_INVALID, "no such metric: %d", (int)spec->metric);
     bool binary = spec->element == LORE_ELEMENT_BINARY;
     if (binary != (spec->metric == LORE_METRIC_HAMMING))
-        return fail(LORE_INVALID, "the Hamming metric goes with binary elements, and they with no other");
+        return fail(LORE_INVALID,
+                    "the Hamming metric goes with binary elements, and they with no other");
     if (binary && spec->dimensions % 8 != 0)
         return fail(LORE_INVALID, "a binary space has a multiple of 8 dimensions, not %" PRIu32,
                     spec->dimensions);
@@ -130,7 +131,8 @@ lore_status spaces_load(lore_store *store) {
 
 void spaces_deinit(lore_store *store) {
     struct space_table *table = &store->spaces;
-    for (size_t i = 0; i < table->count; i++) entry_free(store, table->entries[i]);
+    for (size_t i = 0; i < table->count; i++)
+        entry_free(store, table->entries[i]);
     mem_put(&store->table_allocator.base, table->entries, table->count * sizeof(void *));
     table->entries = NULL;
     table->count = 0;
@@ -144,12 +146,13 @@ lore_status store_space_by_name(lore_store *store, lore_slice name, struct space
     if (entry != NULL) *space = entry->space;
     env_unlock(store->env, store->spaces.mutex);
     if (entry != NULL) return LORE_OK;
-    return fail(LORE_NOT_FOUND, "no embedding space is named %.*s", (int)(name.size < 256 ? name.size : 256),
+    return fail(LORE_NOT_FOUND, "no embedding space is named %.*s",
+                (int)(name.size < 256 ? name.size : 256),
                 name.size == 0 ? "" : (const char *)name.data);
 }
 
-lore_status store_space_by_number(lore_store *store, uint32_t number, struct space *space, char name[256],
-                                  size_t *name_size) {
+lore_status store_space_by_number(lore_store *store, uint32_t number, struct space *space,
+                                  char name[256], size_t *name_size) {
     lore_status status = LORE_NOT_FOUND;
     env_lock(store->env, store->spaces.mutex);
     for (size_t i = 0; i < store->spaces.count && status != LORE_OK; i++) {
@@ -184,7 +187,8 @@ lore_status lore_space_list(lore_store *store, lore_space_fn callback, void *con
     }
 }
 
-/* The next space number comes from the counters record, and goes to the catalog in the same edit as the space. */
+/* The next space number comes from the counters record, and goes to the catalog in the same edit as
+ * the space. */
 static lore_status commit_space(lore_store *store, lore_slice name, struct space_record *record) {
     const struct allocator *allocator = &store->work_allocator.base;
     struct catalog_edit edit;
@@ -194,7 +198,8 @@ static lore_status commit_space(lore_store *store, lore_slice name, struct space
     struct catalog_key key = schema_key('C');
     env_lock(store->env, store->catalog_mutex);
     lore_status status = catalog_get(store->catalog, catalog_key_slice(&key), &value);
-    if (status == LORE_OK) status = counters_record_decode(bytes_slice(&value), allocator, &counters);
+    if (status == LORE_OK)
+        status = counters_record_decode(bytes_slice(&value), allocator, &counters);
     record->number = counters.space_end++;
     if (status == LORE_OK) status = counters_record_encode(&counters, &value);
     if (status == LORE_OK)
@@ -212,10 +217,12 @@ static lore_status commit_space(lore_store *store, lore_slice name, struct space
 
 static bool same_spec(const struct space_entry *entry, const lore_space_spec *spec) {
     return entry->space.dimensions == spec->dimensions && entry->space.element == spec->element &&
-           entry->space.metric == spec->metric && slice_equal(bytes_slice(&entry->model), spec->model);
+           entry->space.metric == spec->metric &&
+           slice_equal(bytes_slice(&entry->model), spec->model);
 }
 
-lore_status lore_space_create(lore_store *store, const char *name_text, const lore_space_spec *spec) {
+lore_status lore_space_create(lore_store *store, const char *name_text,
+                              const lore_space_spec *spec) {
     TRY(store_check(store, true));
     TRY(spec_check(spec));
     lore_slice name = lore_slice_of(name_text);

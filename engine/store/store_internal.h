@@ -32,6 +32,7 @@ struct commit_state {
     bool leading;                  /* somebody works on the log */
     /* Owned by whoever leads: */
     struct log_writer *log;
+    bool log_closed;               /* it takes no more records; its successor is still to be begun */
     uint64_t log_number;
     uint64_t next_sequence;
     uint64_t next_row;
@@ -108,6 +109,8 @@ struct lore_store {
     struct commit_state commit;
     struct background_state background;
     struct space_table spaces;
+    struct bytes named;            /* u64 each: the sequence numbers that named snapshots pin, so that closing
+                                    * need not ask the catalog; under the catalog mutex */
     bool hooks_ready;
 
     /* Counts. */

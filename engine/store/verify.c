@@ -1,9 +1,10 @@
 /*
- * verify.c - store_verify: every file of the generation, read whole and checked against what its parent says of it. Works beside a live
- * writer: files are those of one version, which is held meanwhile; a log's torn end is a write under way, not a fault.
+ * verify.c - store_verify: every file of the generation, read whole and checked against what its
+ * parent says of it. Works beside a live writer: files are those of one version, which is held
+ * meanwhile; a log's torn end is a write under way, not a fault.
  *
- * Goes on after a fault, so that one run names all of them. The checks of indexes against memories stand above, in
- * memory/check.c.
+ * Goes on after a fault, so that one run names all of them. The checks of indexes against memories
+ * stand above, in memory/check.c.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -20,19 +21,21 @@ struct verification {
     void *context;
     lore_verify_report *report;
     struct version *version;
-    const char *file;     /* being checked, for findings */
+    const char *file; /* being checked, for findings */
     const char *kind;
     uint64_t total_bytes;
-    uint64_t done_bytes;  /* of files checked before this one */
+    uint64_t done_bytes; /* of files checked before this one */
     uint64_t faults;
     bool cancelled;
 };
 
-static void report_finding(struct verification *v, lore_status status, const char *kind, const char *file,
-                           uint64_t offset, lore_slice first_key, lore_slice last_key,
-                           const char *message) {
-    if (status == LORE_OK) v->report->warnings++;
-    else v->report->findings++, v->faults++;
+static void report_finding(struct verification *v, lore_status status, const char *kind,
+                           const char *file, uint64_t offset, lore_slice first_key,
+                           lore_slice last_key, const char *message) {
+    if (status == LORE_OK)
+        v->report->warnings++;
+    else
+        v->report->findings++, v->faults++;
     lore_finding finding = {.status = status,
                             .kind = kind,
                             .file = file,
@@ -70,12 +73,13 @@ static bool keep_going(void *context, uint64_t bytes) {
 
 static void segment_fault(void *context, const struct segment_fault *found) {
     struct verification *v = context;
-    report_finding(v, LORE_CORRUPTION, v->kind, v->file, found->offset, found->first_key, found->last_key,
-                   found->message);
+    report_finding(v, LORE_CORRUPTION, v->kind, v->file, found->offset, found->first_key,
+                   found->last_key, found->message);
 }
 
 /* A status that is not about the bytes ends the run. */
-static lore_status after_segment(struct verification *v, lore_status status, uint64_t faults_before) {
+static lore_status after_segment(struct verification *v, lore_status status,
+                                 uint64_t faults_before) {
     if (v->cancelled) return fail(LORE_CANCELLED, "%s: verify stopped as asked", v->store->path);
     if (status == LORE_OK || status == LORE_CORRUPTION || status == LORE_UNSUPPORTED ||
         status == LORE_NOT_FOUND) {
@@ -136,9 +140,11 @@ static uint64_t version_bytes(const struct version *version) {
     for (unsigned l = 0; l < LEVELS_MAX; l++)
         for (size_t r = 0; r < version->levels[l].count; r++) {
             const struct run *run = &version->levels[l].runs[r];
-            for (size_t t = 0; t < run->count; t++) bytes += run->tables[t].handle->summary.bytes;
+            for (size_t t = 0; t < run->count; t++)
+                bytes += run->tables[t].handle->summary.bytes;
         }
-    for (size_t i = 0; i < version->values_count; i++) bytes += version->values[i]->summary.bytes;
+    for (size_t i = 0; i < version->values_count; i++)
+        bytes += version->values[i]->summary.bytes;
     return bytes;
 }
 
@@ -147,8 +153,8 @@ static uint64_t version_bytes(const struct version *version) {
 static lore_status verify_log(struct verification *v, const char *path, const char *file) {
     lore_store *store = v->store;
     struct log_reader *reader;
-    lore_status status = log_reader_open(store->env, &store->work_allocator.base, path, LOG_FAMILY_WAL,
-                                         (size_t)1 << 30, &reader);
+    lore_status status = log_reader_open(store->env, &store->work_allocator.base, path,
+                                         LOG_FAMILY_WAL, (size_t)1 << 30, &reader);
     if (status == LORE_NOT_FOUND) return LORE_OK; /* flushed meanwhile */
     if (status == LORE_CORRUPTION || status == LORE_UNSUPPORTED) {
         fault(v, "log", file, 0, lore_error_message());
@@ -165,7 +171,8 @@ static lore_status verify_log(struct verification *v, const char *path, const ch
             struct entry entry;
             bool more = true;
             lore_status batch = batch_view_open(record.payload, &view);
-            while (batch == LORE_OK && more) batch = batch_view_next(&view, &entry, &more);
+            while (batch == LORE_OK && more)
+                batch = batch_view_next(&view, &entry, &more);
             if (batch != LORE_OK) fault(v, "log", file, record.offset, lore_error_message());
             v->report->entries += view.entries;
         }
@@ -200,21 +207,26 @@ static lore_status verify_entry(void *context, const struct dir_entry *entry) {
     uint64_t size;
     bool is_dir;
     uint32_t mode = 0;
-    if (store->env->fs->ops->stat(store->env->fs, path, &size, &is_dir, &mode) != LORE_OK) return LORE_OK;
+    if (store->env->fs->ops->stat(store->env->fs, path, &size, &is_dir, &mode) != LORE_OK)
+        return LORE_OK;
     uint32_t open_to_others = store->options.group_access ? 0007u : 0077u;
-    if ((mode & open_to_others) != 0) warn(v, file, "readable or writable by others than its owner");
+    if ((mode & open_to_others) != 0)
+        warn(v, file, "readable or writable by others than its owner");
     uint64_t number;
     enum segment_kind kind;
     if (layout_log_parse(entry->name, &number)) return verify_log(v, path, file);
     if (segment_file_name_parse(entry->name, &kind, &number)) {
-        if (store->options.read_only && !store->sealed) return LORE_OK; /* a writer's may be newer */
+        if (store->options.read_only && !store->sealed)
+            return LORE_OK; /* a writer's may be newer */
         if (!segment_is_live(v->version, number) && !atomic_load(&store->background.running))
-            warn(v, file, "no version refers to it: unfinished or dropped work, cleared away at the next open");
+            warn(v, file,
+                 "no version refers to it: unfinished or dropped work, cleared away at the next "
+                 "open");
         return LORE_OK;
     }
-    bool known = strncmp(entry->name, "edits-", 6) == 0 || strcmp(entry->name, "catalog.mdb") == 0 ||
-                 strcmp(entry->name, "RESERVE") == 0 || strcmp(entry->name, "quarantine") == 0 ||
-                 strcmp(entry->name, "catalog.tmp") == 0;
+    bool known = strncmp(entry->name, "edits-", 6) == 0 ||
+                 strcmp(entry->name, "catalog.mdb") == 0 || strcmp(entry->name, "RESERVE") == 0 ||
+                 strcmp(entry->name, "quarantine") == 0 || strcmp(entry->name, "catalog.tmp") == 0;
     if (!known) warn(v, file, "not a file of Lore's");
     return LORE_OK;
 }
@@ -254,8 +266,9 @@ static lore_status verify_values(struct verification *v) {
     TRY(store_read_begin(store, NULL, &reading));
     struct lsm_iterator *iterator = NULL;
     uint8_t lower[KEYSPACE_BYTES] = {0};
-    lore_status status = lsm_iterator_create(store->lsm, &store->query_allocator.base, reading.sequence,
-                                             slice(lower, sizeof lower), slice(NULL, 0), &iterator);
+    lore_status status =
+        lsm_iterator_create(store->lsm, &store->query_allocator.base, reading.sequence,
+                            slice(lower, sizeof lower), slice(NULL, 0), &iterator);
     if (status == LORE_OK) status = lsm_iterator_seek_first(iterator);
     uint64_t keys = 0;
     while (status == LORE_OK && lsm_iterator_valid(iterator)) {
