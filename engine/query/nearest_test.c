@@ -89,6 +89,30 @@ static void random_histories(void **state) {
     }
 }
 
+/* Small memtables: what is replaced lies in a frozen one, and much of a space in it alone. */
+static void memtables_that_wait_for_their_flush(void **state) {
+    (void)state;
+    uint64_t random = test_seed();
+    test_options.memtable_bytes = 64u << 10;
+    store_reopen();
+    create_spaces();
+    for (int round = 0; round < 40; round++) {
+        for (size_t i = 0; i < 12; i++) {
+            uint64_t number = below(&random, 20);
+            if (i % 6 == 0)
+                delete_random(number, &random);
+            else if (i % 6 == 1)
+                update_random(number, &random);
+            else
+                put_random(number, &random);
+        }
+        search_all_spaces(NULL, &random, 1);
+    }
+    lore_stats stats = {.struct_size = sizeof stats};
+    assert_ok(lore_stats_get(test_store, &stats));
+    assert_true(stats.flushes > 1);
+}
+
 /* ---- selectivities ---- */
 
 #define MANY 3000u
@@ -315,6 +339,7 @@ static void failing_memory_is_reported_and_undone(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         WITH_STORE(random_histories),
+        WITH_STORE(memtables_that_wait_for_their_flush),
         WITH_STORE(if_k_match_k_come_back),
         WITH_STORE(bad_vector_queries_are_refused),
         WITH_STORE(a_damaged_vector_is_never_passed_over),

@@ -195,6 +195,49 @@ static void random_queries(void **state) {
     }
 }
 
+static void put_turn_at(const char *id, lore_slice session, uint64_t position) {
+    lore_memory memory;
+    lore_memory_init(&memory);
+    memory.id = lore_slice_of(id);
+    memory.session_id = session;
+    memory.position = position;
+    memory.fields =
+        LORE_FIELD(LORE_ATTR_ID) | LORE_FIELD(LORE_ATTR_SESSION) | LORE_FIELD(LORE_ATTR_POSITION);
+    assert_ok(lore_memory_put(test_store, &memory, 1, LORE_PUT_REPLACE, NULL));
+}
+
+/* A session and conditions on positions are one range of the session's keys. */
+static void turns_by_conditions(void **state) {
+    (void)state;
+    uint64_t random = test_seed();
+    static struct test_all all;
+    create_spaces();
+    fill(&random, 300);
+    put_turn_at("end", test_texts[1], MEMORY_POSITION_MAX);
+    put_turn_at("far", test_texts[1], UINT64_C(1) << 40);
+    all_read(&all, NULL);
+    lore_filter filters[3];
+    lore_query query;
+    lore_query_init(&query);
+    query.filters = filters;
+    query.limit = 0;
+    query.flags = LORE_READ_NO_ACCESS;
+    for (int round = 0; round < 400; round++) {
+        filters[0] = (lore_filter){.attribute = LORE_ATTR_SESSION};
+        filters[0].text = test_texts[1 + below(&random, below(&random, 2) ? 1 : TEST_TEXTS - 1)];
+        query.filters_count = 2 + below(&random, 2);
+        for (size_t i = 1; i < query.filters_count; i++) {
+            filters[i] = (lore_filter){.attribute = LORE_ATTR_POSITION};
+            filters[i].op = (lore_filter_op)below(&random, LORE_FILTER_PREFIX);
+            filters[i].integer = (int64_t)below(&random, 14) - 2;
+            if (below(&random, 8) == 0) filters[i].integer = INT64_MAX;
+        }
+        check_search(&all, NULL, &query, NULL, slice(NULL, 0));
+        check_count(&all, NULL, &query);
+    }
+    all_free(&all);
+}
+
 /* ---- values ---- */
 
 struct value_check {
@@ -480,6 +523,7 @@ int main(void) {
         cmocka_unit_test(bytes_are_found_in_texts),
         WITH_STORE(every_operator_on_every_attribute),
         WITH_STORE(random_queries),
+        WITH_STORE(turns_by_conditions),
         WITH_STORE(values_with_their_counts),
         WITH_STORE(hits_count_as_accesses),
         WITH_STORE(results_keep_a_store_open),

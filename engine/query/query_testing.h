@@ -383,7 +383,9 @@ static inline bool plain_filter(const lore_filter *filter, const lore_memory *me
     case LORE_ATTR_ACCESS_COUNT: return plain_integer(filter, (int64_t)memory->access_count, false);
     case LORE_ATTR_POSITION: {
         bool lacking = memory->session_id.size == 0;
-        return plain_integer(filter, lacking ? 0 : (int64_t)memory->position, lacking);
+        uint64_t position = lacking ? 0 : memory->position;
+        if (position > INT64_MAX) return plain_decide(filter->op, 1, false);
+        return plain_integer(filter, (int64_t)position, lacking);
     }
     default: assert_true(false); return false;
     }

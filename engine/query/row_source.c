@@ -214,7 +214,7 @@ static void narrow_positions(struct positions *positions, const lore_filter *fil
 lore_status row_source_turns(struct row_source *source, const lore_filter *filters, size_t count,
                              bool *usable) {
     const lore_filter *session = NULL;
-    struct positions positions = {0, UINT64_MAX, false};
+    struct positions positions = {0, MEMORY_POSITION_MAX, false};
     *usable = false;
     for (size_t i = 0; i < count; i++) {
         const lore_filter *filter = &filters[i];
@@ -232,12 +232,7 @@ lore_status row_source_turns(struct row_source *source, const lore_filter *filte
     *usable = *usable && session != NULL;
     if (!*usable) return LORE_OK;
     if (positions.none) return row_source_session(source, session->text, 0, 0);
-    uint64_t end = positions.last == UINT64_MAX ? UINT64_MAX : positions.last + 1;
-    TRY(row_source_session(source, session->text, positions.first, end));
-    if (positions.last < UINT64_MAX) return LORE_OK;
-    TRY(key_session_prefix(&source->upper, session->text));
-    end_of_prefix(&source->upper);
-    return LORE_OK;
+    return row_source_session(source, session->text, positions.first, positions.last + 1);
 }
 
 lore_status row_source_session(struct row_source *source, lore_slice session, uint64_t from,
@@ -317,28 +312,25 @@ lore_status row_cursor_next(struct row_cursor *cursor, uint64_t *row, bool *foun
     return LORE_OK;
 }
 
-/* The memory's smallest tag with the prefix. */
-static const lore_slice *first_tag(const lore_memory *memory, lore_slice prefix) {
-    const lore_slice *first = NULL;
+/* Of the memory's tags that begin with the prefix, the one whose entry counts. */
+static const lore_slice *counting_tag(const lore_memory *memory, lore_slice prefix) {
     for (size_t i = 0; i < memory->tags_count; i++) {
-        const lore_slice *tag = &memory->tags[i];
-        if (!slice_starts_with(*tag, prefix)) continue;
-        if (first == NULL || slice_compare(*tag, *first) < 0) first = tag;
+        if (slice_starts_with(memory->tags[i], prefix)) return &memory->tags[i];
     }
-    return first;
+    return NULL;
 }
 
 lore_status row_cursor_counts(const struct row_cursor *cursor, const lore_memory *memory,
                               bool *counts) {
     *counts = !cursor->source->repeats;
     if (*counts) return LORE_OK;
-    const lore_slice *first = first_tag(memory, cursor->source->tags_prefix);
-    if (first == NULL) return LORE_OK;
+    const lore_slice *counting = counting_tag(memory, cursor->source->tags_prefix);
+    if (counting == NULL) return LORE_OK;
     struct bytes tag = bytes_empty(cursor->run->allocator);
     struct reader key = reader_over(lsm_iterator_key(cursor->iterator));
     read_bytes(&key, KEYSPACE_BYTES + 1);
     lore_status status = read_text(&key, &tag);
-    *counts = status == LORE_OK && slice_equal(bytes_slice(&tag), *first);
+    *counts = status == LORE_OK && slice_equal(bytes_slice(&tag), *counting);
     bytes_free(&tag);
     return status;
 }

@@ -45,8 +45,7 @@ MUST_USE lore_status row_source_tag(struct row_source *source, const lore_filter
 MUST_USE lore_status row_source_turns(struct row_source *source, const lore_filter *filters,
                                       size_t count, bool *usable);
 
-/* The turns of one session with from <= position < to (to UINT64_MAX: all from `from` on but that
- * one). */
+/* The turns of one session with from <= position < to. */
 MUST_USE lore_status row_source_session(struct row_source *source, lore_slice session,
                                         uint64_t from, uint64_t to);
 
