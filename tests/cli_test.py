@@ -714,7 +714,38 @@ def test_interrupt():
     _, err = child.communicate(timeout=30)
     assert child.returncode == 130, (child.returncode, err)
     assert b"LORE_CANCELLED" in err
+    assert jrun("verify")["ok"] and jrun("get", "m1")["text"] == "kept"
+
+
+def test_beside_a_live_writer():
+    run("init")
+    child = subprocess.Popen([LORE, "import", "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
+    child.stdin.write(b'{"id":"m1","text":"from the writer"}\n')
+    child.stdin.flush()
+    for _ in range(200):
+        owner = jrun("status")["lock_owner"]
+        if owner:
+            break
+        time.sleep(0.05)
+    assert str(child.pid) in owner, owner
+    error = fails("put", "x", "--lock-timeout", "100ms", code=11, name="LORE_LOCKED")
+    assert str(child.pid) in error["message"]
+    assert jrun("search")["count"] == 0
     assert jrun("verify")["ok"]
+    assert dump().count(b"\n") == 2
+    done = subprocess.run([LORE, "backup", "--name", "live", "--copy", "--lock-timeout", "100ms"],
+                          capture_output=True, env=environment())
+    if done.returncode == 0:  # a read-only handle may back up what the writer has flushed
+        assert jrun("verify", "backups/live")["ok"]
+    else:
+        assert done.returncode == 11 and b"LORE_LOCKED" in done.stderr, done
+        assert not os.path.exists("backups/live")
+    fails("get", "m1", code=4, name="LORE_NOT_FOUND")
+    write("whole.jsonl", dump())
+    fails("restore", "whole.jsonl", "--confirm", "--lock-timeout", "100ms", code=11, name="LORE_LOCKED")
+    child.communicate(timeout=30)
+    assert child.returncode == 0
+    assert jrun("get", "m1")["text"] == "from the writer"
 
 
 def main():

@@ -154,32 +154,43 @@ static int answer(const struct making *making) {
     return code;
 }
 
-/* The writer's handle if it is free (it flushes, and can keep a note), else one beside the writer.
- */
-static int open_store(struct cli *cli, lore_store **store, bool *writable) {
-    int code = store_open(cli, OPEN_WRITE_OR_READ, store);
-    if (code != 0) return code;
+/* Make the files. *unflushed: the store was read beside a writer whose log the engine will not
+ * leave out, so that only a writer's own handle can back it up; no failure is recorded then. */
+static int make_files(struct making *making, enum open_mode mode, lore_store **store,
+                      bool *writable, bool *unflushed) {
+    struct cli *cli = making->cli;
+    unsigned flags = args_flag(&cli->args, "copy") ? LORE_BACKUP_COPY : 0;
     lore_stats stats = {.struct_size = sizeof stats};
+    int code = store_open(cli, mode, store);
+    if (code != 0) return code;
     lore_status status = lore_stats_get(*store, &stats);
     *writable = !stats.read_only;
-    return status == LORE_OK ? 0 : fail_status(cli, status, "reading the store's description");
+    if (status == LORE_OK) {
+        status = lore_backup(*store, making->path.data, flags, on_file, on_progress, making);
+    }
+    *unflushed = status == LORE_MISUSE && !*writable;
+    if (status == LORE_OK || *unflushed) return 0;
+    return fail_status(cli, status, "backing up to %s", making->path.data);
+}
+
+/* Beside a writer if that is possible, else as soon as it lets go, within lock_timeout. */
+static int make_files_or_wait(struct making *making, lore_store **store, bool *writable) {
+    struct cli *cli = making->cli;
+    bool unflushed = false;
+    int code = make_files(making, OPEN_WRITE_OR_READ, store, writable, &unflushed);
+    if (code != 0 || !unflushed) return code;
+    note(cli, 0, "the writer's log is not flushed: waiting for the writer (--lock-timeout)");
+    code = store_close(cli, *store, 0);
+    *store = NULL;
+    if (code != 0) return code;
+    return make_files(making, OPEN_WRITE, store, writable, &unflushed);
 }
 
 static int make(struct making *making) {
     struct cli *cli = making->cli;
     lore_store *store = NULL;
     bool writable = false;
-    unsigned flags = args_flag(&cli->args, "copy") ? LORE_BACKUP_COPY : 0;
-    int code = open_store(cli, &store, &writable);
-    if (code == 0) {
-        lore_status status =
-            lore_backup(store, making->path.data, flags, on_file, on_progress, making);
-        if (status != LORE_OK)
-            code = fail_status(cli, status, "backing up to %s", making->path.data);
-        if (status == LORE_MISUSE && !writable) {
-            fail_next(cli, "let the other writer finish, then: lore backup --lock-timeout 5m");
-        }
-    }
+    int code = make_files_or_wait(making, &store, &writable);
     if (code == 0) code = describe(making);
     if (code == 0) code = hash_files(making);
     if (code == 0) {

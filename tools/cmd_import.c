@@ -362,7 +362,8 @@ static int open_source(struct import *import) {
     if (!source_open(&import->source, import->path))
         return fail_errno(cli, "cannot open %s", import->path);
     if (strcmp(import->path, "-") == 0) import->path = "stdin";
-    size_t size = source_peek(&import->source, PEEK_BYTES, &bytes);
+    size_t size = source_peek_line(&import->source, PEEK_BYTES, &bytes);
+    if (size > 0 && bytes[0] == '[') size = source_peek(&import->source, PEEK_BYTES, &bytes);
     if (size >= 12 && memcmp(bytes, "{\"lore_dump\"", 12) == 0) {
         fail_usage(cli, "%s is a dump of Lore", import->path);
         return fail_next(cli, "lore load %s", import->path);

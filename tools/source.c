@@ -177,7 +177,7 @@ enum source_result source_array_next(struct source *source, size_t size_max, con
     return SOURCE_OK;
 }
 
-size_t source_peek(struct source *source, size_t want, const char **bytes) {
+static void pass_start(struct source *source) {
     if (source->taken == 0) {
         while (source->end - source->begin < 3 && fill(source))
             continue;
@@ -191,6 +191,21 @@ size_t source_peek(struct source *source, size_t want, const char **bytes) {
             take(source, 1);
         }
     }
+}
+
+size_t source_peek_line(struct source *source, size_t want, const char **bytes) {
+    pass_start(source);
+    size_t have = source->end - source->begin;
+    while (have < want &&
+           (have == 0 || memchr(source->buffer + source->begin, '\n', have) == NULL) &&
+           fill(source)) {
+        have = source->end - source->begin;
+    }
+    return source_peek(source, have < want ? have : want, bytes);
+}
+
+size_t source_peek(struct source *source, size_t want, const char **bytes) {
+    pass_start(source);
     while (source->end - source->begin < want && fill(source))
         continue;
     size_t have = source->end - source->begin;

@@ -51,4 +51,7 @@ enum source_result source_array_next(struct source *source, size_t size_max, con
  * mark at the very start are passed over. */
 size_t source_peek(struct source *source, size_t want, const char **bytes);
 
+/* The same, but no more is waited for once a whole line is there. */
+size_t source_peek_line(struct source *source, size_t want, const char **bytes);
+
 #endif
