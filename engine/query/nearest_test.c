@@ -9,6 +9,8 @@
 
 #define IDS 120u
 
+static const struct test_space plane = {"plane", {8, LORE_ELEMENT_F32, LORE_METRIC_L2, {NULL, 0}}};
+
 static void vector_query(lore_query *query, const struct test_space *space, lore_slice vector) {
     lore_query_init(query);
     query->space = space->name;
@@ -89,6 +91,55 @@ static void random_histories(void **state) {
     }
 }
 
+static void assert_nearest(const lore_snapshot *snapshot, const uint8_t vector[32],
+                           float distance) {
+    lore_query query;
+    lore_results *results;
+    vector_query(&query, &plane, slice(vector, 32));
+    assert_ok(lore_search(test_store, snapshot, &query, &results));
+    assert_int_equal(lore_results_count(results), 1);
+    assert_true(lore_results_hit(results, 0).distance == distance);
+    lore_results_destroy(results);
+}
+
+/* Both versions of one row's vector, one after the other in one row segment. */
+static void a_replaced_vector_shows_in_its_own_time(void **state) {
+    (void)state;
+    uint8_t old[32] = {0}, new[32] = {0};
+    put_u32(new, f32_to_bits(3));
+    assert_ok(lore_space_create(test_store, plane.name, &plane.spec));
+    lore_embedding embedding = {lore_slice_of(plane.name), slice(old, sizeof old)};
+    lore_memory memory;
+    lore_memory_init(&memory);
+    memory.id = lore_slice_of("x");
+    memory.fields = LORE_FIELD(LORE_ATTR_ID);
+    memory.embeddings = &embedding;
+    memory.embeddings_count = 1;
+    assert_ok(lore_memory_put(test_store, &memory, 1, LORE_PUT_INSERT, NULL));
+    lore_snapshot *snapshot;
+    assert_ok(lore_snapshot_create(test_store, &snapshot));
+    embedding.data = slice(new, sizeof new);
+    assert_ok(lore_memory_update(test_store, &memory));
+    for (int round = 0; round < 3; round++) {
+        assert_nearest(NULL, old, 9);
+        assert_nearest(NULL, new, 0);
+        assert_nearest(snapshot, old, 0);
+        assert_nearest(snapshot, new, 9);
+        if (round == 0)
+            assert_ok(lore_flush(test_store));
+        else
+            assert_ok(lore_compact(test_store, NULL, NULL));
+    }
+    lore_snapshot_release(snapshot);
+    assert_ok(lore_embedding_delete(test_store, lore_slice_of("x"), plane.name));
+    lore_query query;
+    lore_results *results;
+    vector_query(&query, &plane, slice(old, sizeof old));
+    assert_ok(lore_search(test_store, NULL, &query, &results));
+    assert_int_equal(lore_results_count(results), 0);
+    lore_results_destroy(results);
+}
+
 /* Small memtables: what is replaced lies in a frozen one, and much of a space in it alone. */
 static void memtables_that_wait_for_their_flush(void **state) {
     (void)state;
@@ -116,8 +167,6 @@ static void memtables_that_wait_for_their_flush(void **state) {
 /* ---- selectivities ---- */
 
 #define MANY 3000u
-
-static const struct test_space plane = {"plane", {8, LORE_ELEMENT_F32, LORE_METRIC_L2, {NULL, 0}}};
 
 /* Memory i is at distance i * i, but for ties: two share each place. Kind: i modulo 3; agent: rare.
  */
@@ -339,6 +388,7 @@ static void failing_memory_is_reported_and_undone(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         WITH_STORE(random_histories),
+        WITH_STORE(a_replaced_vector_shows_in_its_own_time),
         WITH_STORE(memtables_that_wait_for_their_flush),
         WITH_STORE(if_k_match_k_come_back),
         WITH_STORE(bad_vector_queries_are_refused),
