@@ -349,10 +349,12 @@ static void fill_memory(uint64_t n, lore_memory *memory, char id[32], char sessi
 
 static void load_memories(lore_store *store) {
     static lore_memory group[GROUP];
+    /* A group in the memtable and on its way to the log must fit the budget beside everything else. */
+    size_t group_size = budget_mib < 16 ? GROUP / 4 : GROUP;
     static char ids[GROUP][32], sessions[GROUP][32], texts[GROUP][VALUE_BYTES];
     for (uint64_t n = 0; n < records;) {
         size_t count = 0;
-        for (; count < GROUP && n < records; count++, n++)
+        for (; count < group_size && n < records; count++, n++)
             fill_memory(n, &group[count], ids[count], sessions[count], texts[count]);
         MUST(lore_memory_put(store, group, count, LORE_PUT_REPLACE, NULL));
         if (n / 100000 != (n - count) / 100000) stage("100,000 more loaded");

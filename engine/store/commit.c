@@ -163,15 +163,16 @@ static lore_status wait_for_flush(lore_store *store) {
     lore_status status = LORE_OK;
     atomic_store(&store->background.last_status, LORE_OK);
     while (status == LORE_OK && !lsm_can_freeze(store->lsm)) {
-        if (store->background.thread == NULL) {
+        /* The background's thread may itself be waiting for this leader (a tick that commits), so what it does not do at this
+         * moment is done here. */
+        if (store->background.thread == NULL || !atomic_load(&store->background.running)) {
             bool more;
             status = background_step(store, 1u << 20, &more);
             continue;
         }
-        background_kick(store);
         env_lock(store->env, commit->mutex);
         if (!lsm_can_freeze(store->lsm))
-            env_wait_for(store->env, commit->changed, commit->mutex, 100000);
+            env_wait_for(store->env, commit->changed, commit->mutex, 10000);
         env_unlock(store->env, commit->mutex);
         int failed = atomic_load(&store->background.last_status);
         if (failed != LORE_OK && !lsm_can_freeze(store->lsm))
