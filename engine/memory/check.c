@@ -2,12 +2,12 @@
  * check.c - lore_verify: the store's own checks of its files, then every index against the
  * memories, and the memories against every index, at one sequence number, in bounded memory.
  *
- *   1. every id leads to a row whose record has that id, a text, all its index, session and vector
- * entries; these are counted
+ *   1. every id leads to a row whose record has that id, a text, all its index, session and
+ *      vector entries; these are counted
  *   2. each keyspace is counted: if it has as many entries as were expected, there is none too
- * many; else each of its entries is looked at, and those that no memory accounts for are named
+ *      many; else each is looked at, and those that no memory accounts for are named
  *   3. session heads count their sessions' memories and lie after their last position; access
- * counts belong to an id; a row said to be dead has no record
+ *      counts belong to an id; a row said to be dead has no record
  *
  * What cannot be read is reported with its key and the checks go on with the next.
  */

@@ -95,6 +95,7 @@ lore_status heads_move(struct writer *writer, const lore_memory *old, lore_memor
             return fail(LORE_CORRUPTION, "%s: a session has more memories than its head counts",
                         store_path(writer->store));
         head->members--;
+        if (head->members == 0) head->next = 0; /* as if it had never been, in this batch too */
     }
     if (to.size > 0) {
         TRY(find(writer, to, &head));

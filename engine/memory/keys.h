@@ -1,16 +1,16 @@
 /*
  * keys.h - the keyspaces of the memory layer and how their keys and values are built.
  *
- *   keyspace   key                                        value
- *   ID         id                                         u64 big-endian row of its content now
- *   RECORD     be64 row, u8 RECORD_ATTRIBUTES             attributes, record.h
- *              be64 row, u8 RECORD_TEXT                   text
- *   INDEX      u8 attribute, value, be64 row              empty
- *   SESSION    text session, be64 position, be64 row      empty
- *   HEAD       text session                               be64 next position, be64 memories in the
- * session ACCESS     id                                         merge: add count, max time DEAD
- * be64 row                                   i64 big-endian time of death VECTORS    be32 space,
- * be64 row (base/entry.h)        the vector
+ *   keyspace   key                                    value
+ *   ID         id                                     u64 big-endian row of its content now
+ *   RECORD     be64 row, u8 RECORD_ATTRIBUTES         attributes, memory.h
+ *              be64 row, u8 RECORD_TEXT               text
+ *   INDEX      u8 attribute, value, be64 row          empty
+ *   SESSION    text session, be64 position, be64 row  empty
+ *   HEAD       text session                           be64 next position, be64 members
+ *   ACCESS     id                                     merge: add count, max last access
+ *   DEAD       be64 row                               i64 big-endian when it died
+ *   VECTORS    be32 space, be64 row (base/entry.h)    the vector
  *
  * A row is one version of a memory's content: a new text makes a new row, and attributes, index
  * entries and embeddings move to it in the same batch; the old row gets a DEAD key. Attributes and
@@ -24,9 +24,10 @@
  * Value encodings keep order under memcmp:
  *   text      bytes with 0x00 as 0x00 0xFF, ended by 0x00 0x01
  *   integer   i64 with its sign bit flipped, big-endian
- *   number    IEEE binary64 bits, big-endian, sign bit flipped if positive, all bits if negative;
- * -0 is stored as 0 Attributes with an empty text have no index entry; a tag has one each. Times of
- * 0 (never) have none.
+ *   number    IEEE binary64 bits, big-endian, sign bit flipped if positive, all bits if
+ *             negative; -0 is stored as 0
+ * Attributes with an empty text have no index entry; a tag has one each. Times of 0 (never) have
+ * none.
  */
 #ifndef LORE_MEMORY_KEYS_H
 #define LORE_MEMORY_KEYS_H

@@ -7,19 +7,21 @@
  *   record.c      attributes as bytes; lore_record
  *   limits.c      what a caller may give
  *   uuid7.c       ids when the caller gives none (RFC 9562)
- *   write.c       put, update, delete: one conditional batch a call, retried when another writer
- * was first change.c      from an old and a new memory to the entries of the batch; heads.c
- * positions in sessions read.c        get by id and by row, with embeddings iterate.c     all
- * memories in order of id access.c      access counts gathered in memory, written as merges check.c
- * lore_verify: the file checks of the store, then every index against the memories and back open.c
- * lore_open, lore_close: puts memory layer and store together
+ *   write.c       put, update, delete: one conditional batch a call, retried
+ *   change.c      from an old and a new memory to the entries of the batch
+ *   heads.c       positions in sessions
+ *   read.c        get by id and by row, with embeddings
+ *   iterate.c     all memories in order of id
+ *   access.c      access counts gathered in memory, written as merges
+ *   check.c       lore_verify: the store's checks of its files, then indexes against memories
+ *   open.c        lore_open, lore_close: puts memory layer and store together
  *
  *   attributes (value of RECORD_ATTRIBUTES)
- *      u8 version (1), u8 flags (reserved 0), u32 fields present (bits as LORE_FIELD), then in
- * order of attribute each present one: texts as varint length and bytes (the id first), tags as
- * varint count and texts, integers as i64, importance as binary64, metadata as varint length and
- * bytes; then varint count and u32 numbers, ascending, of the spaces in which the row has an
- * embedding
+ *      u8 version (1), u8 flags (reserved 0), u32 fields present (bits as LORE_FIELD)
+ *      in order of attribute each present one: texts as varint length and bytes (the id first),
+ *        tags as varint count and texts, integers as i64, importance as binary64,
+ *        metadata as varint length and bytes
+ *      varint count and u32 numbers, ascending, of the spaces in which the row has an embedding
  *
  * Atomicity: every call that changes a memory reads it, builds one batch, and commits on the
  * condition that nothing it read changed meanwhile: the ID key is still absent, or the attributes'
