@@ -445,13 +445,53 @@ static void readers_follow_a_writer(void **state) {
     catalog_disk_close(&disk);
 }
 
-/* ---- verify ---- */
+/* ---- the real system ---- */
 
 static void note_fault(void *context, const char *file, uint64_t offset, const char *message) {
     (void)offset;
     assert_true(strlen(file) > 0 && strlen(message) > 0);
     ++*(uint32_t *)context;
 }
+
+static void it_works_on_a_real_disk(void **state) {
+    (void)state;
+    const char *base = getenv("TMPDIR");
+    char dir[PATH_BYTES_MAX];
+    (void)snprintf(dir, sizeof dir, "%s/lore-catalog-XXXXXX", base != NULL ? base : "/tmp");
+    assert_non_null(mkdtemp(dir));
+    struct catalog_disk disk;
+    catalog_disk_open(&disk);
+    disk.config.env = env_posix();
+    disk.config.dir = dir;
+    struct catalog *catalog = make(&disk, 60);
+    struct catalog_opened opened;
+    assert_content(catalog);
+    catalog_close(catalog);
+    assert_ok(catalog_open(&disk.config, &catalog, &opened));
+    assert_false(opened.rebuilt);
+    assert_ok(catalog_rebuild(catalog));
+    assert_ok(test_commit(catalog));
+    assert_content(catalog);
+    uint32_t faults = 0;
+    assert_ok(catalog_verify(catalog, note_fault, &faults));
+    catalog_close(catalog);
+    char path[PATH_BYTES_MAX];
+    uint64_t size;
+    bool is_dir;
+    uint32_t mode;
+    assert_ok(path_join(path, dir, "catalog.mdb"));
+    assert_ok(env_posix()->fs->ops->stat(env_posix()->fs, path, &size, &is_dir, &mode));
+    assert_int_equal(mode & 0777, 0600);
+    assert_ok(fs_replace_file(env_posix(), path, false, slice("not LMDB", 8)));
+    assert_ok(catalog_open(&disk.config, &catalog, &opened));
+    assert_true(opened.rebuilt);
+    assert_content(catalog);
+    catalog_close(catalog);
+    catalog_disk_close(&disk);
+    assert_ok(fs_remove_tree(env_posix(), dir));
+}
+
+/* ---- verify ---- */
 
 static void verify_compares_the_two_homes(void **state) {
     (void)state;
@@ -489,6 +529,7 @@ int main(void) {
         cmocka_unit_test(a_full_disk_is_not_final),
         cmocka_unit_test(the_map_grows_and_ends),
         cmocka_unit_test(readers_follow_a_writer),
+        cmocka_unit_test(it_works_on_a_real_disk),
         cmocka_unit_test(verify_compares_the_two_homes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -61,8 +61,8 @@ lore_status edit_next(struct reader *at, struct edit_change *change, bool *found
     change->put = kind == CHANGE_PUT;
     change->key = read_prefixed(at);
     change->value = change->put ? read_prefixed(at) : slice(NULL, 0);
-    if (at->bad || (kind != CHANGE_PUT && kind != CHANGE_DELETE) || !edit_key_is_sound(change->key) ||
-        change->value.size > CATALOG_VALUE_BYTES_MAX) {
+    if (at->bad || (kind != CHANGE_PUT && kind != CHANGE_DELETE) ||
+        !edit_key_is_sound(change->key) || change->value.size > CATALOG_VALUE_BYTES_MAX) {
         at->bad = true;
         return fail(LORE_CORRUPTION, "a malformed change");
     }

@@ -1,12 +1,14 @@
 /*
  * edits.h - the files edits-N: the catalog's truth, in the chained log's format (wal/log_format.h).
  *
- *   file     LOG_CHECKPOINT...  parts: encoded edits of puts alone, keys ascending over all of them
- *            LOG_CHECKPOINT_END 0 u64 number of the last edit that is in it, 8 u64 its history, 16
- * u64 records LOG_EDIT...        0 u64 number, one more than the one before; then the encoded edit
+ *   file     LOG_CHECKPOINT...   parts: encoded edits of puts alone, keys ascending over all
+ *            LOG_CHECKPOINT_END  0 u64 number of the last edit that is in it
+ *                                8 u64 its history   16 u64 records
+ *            LOG_EDIT...         0 u64 number, one more than the one before   8 encoded edit
  *            and promises among them
  *   history  a check over all edits up to one, each seeding the next: it tells two pasts of one
- * lineage apart. In log headers, sequence numbers are edit numbers
+ *            lineage apart
+ *   header   sequence numbers of the log's header are edit numbers
  *
  * A file counts once its checkpoint is whole, synced and promised; only then is its predecessor
  * unlinked. So the file with the highest number and a whole checkpoint is the one; one above it is

@@ -2,14 +2,17 @@
  * lmdb_check.c - a data file of LMDB 0.9, read page by page.
  *
  *   page 0, 1    page header, then meta
- *   page         size_t number; u16 pad; u16 flags; u16 lower; u16 upper (overflow: u32 pages in
- * place of the two) u16 offsets of nodes from there up to `lower`; nodes from `upper` to the page's
- * end leaf node    u16 low, u16 high of the data's size; u16 flags; u16 key size; key; data, or
- * with flag BIG the number of the first overflow page branch node  the same, with size and flags in
- * one as the child's page number; key meta         u32 magic; u32 version; pointer; size_t map
- * size; two trees (free list, main); size_t last page; size_t transaction tree         u32 pad; u16
- * flags; u16 depth; size_t branch, leaf, overflow pages; size_t entries; size_t root free list key:
- * a transaction's number; data: size_t count, then page numbers, descending
+ *   page         size_t number; u16 pad; u16 flags; u16 lower; u16 upper; offsets of nodes, u16
+ *                each, up to `lower`; nodes, from `upper` to the page's end
+ *   overflow     u32 pages in place of lower and upper; data
+ *   leaf node    u16 low, u16 high of the data's size; u16 flags; u16 key size; key; data, or
+ *                with flag BIG the number of the first overflow page
+ *   branch node  as a leaf's, with size and flags in one as the child's page number; key
+ *   meta         u32 magic; u32 version; pointer; size_t map size; two trees (free list, main);
+ *                size_t last page; size_t transaction
+ *   tree         u32 pad; u16 flags; u16 depth; size_t branch, leaf, overflow pages;
+ *                size_t entries; size_t root
+ *   free list    key: a transaction's number; data: size_t count, then page numbers, descending
  *
  * All numbers are the host's own in size and byte order, so a foreign host's file fails on its
  * magic, its page size or its trees. LMDB uses the meta with the higher transaction number; the

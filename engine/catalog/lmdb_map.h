@@ -3,9 +3,12 @@
  *
  *   value    u8 version (1); u64 XXH3-64 over key length (u32), key, content; content
  *   state    the record of key "\0number": its content is
- *            0 u64 number of the last edit that is in, 0: not whole   8 u64 its history
- * (catalog/edits.h) 16 u64 records   24 u64 sum, modulo 2^64, of the checks of their values 32
- * u8[16] store id   48 u8[16] lineage
+ *             0  u64     number of the last edit that is in, 0: not whole
+ *             8  u64     its history (catalog/edits.h)
+ *            16  u64     records
+ *            24  u64     sum, modulo 2^64, of the checks of their values
+ *            32  u8[16]  store id
+ *            48  u8[16]  lineage
  *
  * LMDB has no checksums and trusts its file. So the file is validated before LMDB sees it
  * (lmdb_check.h), and then every value is checked against its key, and all of them against the

@@ -6,13 +6,13 @@
  *   'C'                     counters: segment ids, run ids, space numbers
  *   'L'                     log: which log files still count
  *   'S' be64 id             segment: its state, where it stands in the tree, its summary
- *   'J'                     job: the compaction in progress
+ *   'J' be64 slot           job: a compaction in progress
  *   'N' name                named snapshot
  *   'E' name                embedding space
  *   'Q' be64 number         quarantine: a range or a file set aside
  *   'K' key                 note: kept for the tools
  *
- * Every encoded record begins with a version byte (1). Decoders return LORE_CORRUPTION on anything malformed.
+ * Every encoded record begins with a version byte (1), but for notes, which are free bytes. Decoders return LORE_CORRUPTION on anything malformed.
  */
 #ifndef LORE_CATALOG_SCHEMA_H
 #define LORE_CATALOG_SCHEMA_H

@@ -7,7 +7,7 @@
  *     16  u32  rows taken
  *     20  u32  entries
  *     24  ...  entries: u8 kind, varint key length, key, varint value length, value
- *              (a delete has no value; kinds PUT, DELETE, RANGE_DELETE, MERGE, VECTOR only)
+ *              (a delete has neither value nor value length; kinds PUT, DELETE, RANGE_DELETE, MERGE, VECTOR only)
  *
  * Rows are handed out when the batch is committed, so a writer names the n-th new row of its batch by n and notes
  * the places of its 8 big-endian bytes (a "row slot"); batch_seal adds the first row to each.

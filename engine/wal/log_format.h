@@ -26,7 +26,7 @@
  *      0  u64     check
  *      8  u32     payload length in bytes
  *     12  u8      kind
- *     13  u8      flags: bit 0 sealed (payload = 24 bytes nonce, sealed bytes, 16 bytes tag)
+ *     13  u8      flags: bit 0 sealed (payload = 24 bytes nonce, sealed bytes, 16 bytes tag); refused so far
  *     14  u16     reserved, 0
  *     16  i64     commit time, microseconds
  *     24  ...     payload, then zeros to a multiple of 8
@@ -43,12 +43,12 @@
  *   close   the last record of a file that was closed. Its payload is a promise too, and the record before it is
  *           one: so each of the two is seen by the other when it is damaged, and nothing else is in doubt
  *
- * Validity. Records are valid from the header on, up to the first whose check fails. All bytes zero from there:
- * the log ends. Otherwise, if a promise found anywhere after the failure says that the failing offset was synced:
+ * Validity. Records are valid from the header on, up to the first whose check fails, whose kind is 0, that does not fit
+ * into the file, or that is a promise or close without a sound promise in it. All bytes zero from there: the log ends. Otherwise, if a promise found anywhere after the failure says that the failing offset was synced:
  * corruption. Otherwise: a tail torn by a crash, not acknowledged, and cut.
  *
  * A file whose header fails its check and that is no longer than a header was never written to: the header is
- * synced before the first record is.
+ * synced before the first record is. So was one that begins with a header's length of zeros.
  */
 #ifndef LORE_WAL_LOG_FORMAT_H
 #define LORE_WAL_LOG_FORMAT_H
