@@ -1,6 +1,6 @@
 /*
  * digest.h - checks over stored bytes. XXH3-64 for a block or a record, XXH3-128 for a file: both find
- * accidents, not attackers. A stored digest field is one algorithm byte and up to 32 bytes.
+ * accidents, not attackers. Which of the two a stored check is follows from its place in the format.
  */
 #ifndef LORE_BASE_DIGEST_H
 #define LORE_BASE_DIGEST_H

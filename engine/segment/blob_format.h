@@ -8,9 +8,9 @@
  *   footer         summary; u64 offset of the index; the tree's root
  *   trailer        SEGMENT_TRAILER_BYTES                             segment.h
  *
- *   entry          0 u64 check of the stored block; 8 u64 its offset; 16 u64 sequence; 24 u32
- * ordinal; 28 u32 stored length, block header included; 32 u32 length of the value; 36 u16 length
- * of the key; 38 u16 zero
+ *   entry          0 u64 check of the stored block; 8 u64 its offset; 16 u64 sequence;
+ *                  24 u32 ordinal; 28 u32 stored length, block header included;
+ *                  32 u32 length of the value; 36 u16 length of the key; 38 u16 zero
  *
  * Entries stand in the order of the values, which is that of their references (value_groups.h):
  * logical id, ordinal. The summary's groups say how many entries each logical id has; its

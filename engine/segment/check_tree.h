@@ -2,12 +2,13 @@
  * check_tree.h - the checks of a value file's blocks, in pages: the parent of blocks that are too
  * many for the footer.
  *
- *   page     a stored block of PAGE_BYTES, never compressed: block header, then PAGE_CONTENT_BYTES
- * of records of one kind, zeros after the last tree     over n blocks: n checks (u64). Up to
- * CHECK_ROOT_MAX of them stand in the footer: the root. More are put into pages, CHECKS_PER_PAGE in
- * each, whose own checks are the next level, and so on until a level fits the root. The pages of a
- * level lie one after another, those of the blocks' own checks first. How many there are follows
- * from n.
+ *   page     a stored block of PAGE_BYTES, never compressed: block header, then
+ *            PAGE_CONTENT_BYTES of records of one kind, zeros after the last
+ *   tree     over n blocks: n checks (u64). Up to CHECK_ROOT_MAX of them stand in the footer: the
+ *            root. More are put into pages, CHECKS_PER_PAGE in each, whose own checks are the
+ *            next level, and so on until a level fits the root. The pages of a level lie one
+ *            after another, those of the blocks' own checks first. How many there are follows
+ *            from n.
  *
  * So an open file keeps its root in memory, and however many blocks it has, the rest of the tree is
  * cached like any block.

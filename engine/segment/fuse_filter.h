@@ -3,8 +3,8 @@
  * and Smaller Than Xor Filters", ACM JEA 2022): about 9 bits a key, 0.4 % false positives, no false
  * negatives.
  *
- *   stored   u64 seed, u32 segment length, u32 segment count, u32 fingerprints, then the
- * fingerprints
+ *   stored   u64 seed, u32 segment length, u32 segment count, u32 number of fingerprints,
+ *            then the fingerprints
  *
  * Built from distinct 64-bit hashes of keys (XXH3-64); fails over to a filter that says yes to all
  * in the practically impossible case that construction does not end (bounded tries).

@@ -2,15 +2,17 @@
  * rows_format.h - the bytes of a row segment.
  *
  *   header         SEGMENT_HEADER_BYTES                              segment.h
- *   vectors        stored blocks, never compressed, without gaps: `vectors a block` vectors of the
- * summary's stride in each, fewer in the last positions      pages (check_tree.h) of positions,
- * ROWS_POSITIONS_PER_PAGE in each checks         the pages of the tree over the blocks of vectors,
- * then those of the tree over the pages of positions footer         summary; u64 offset of the
- * positions; u32 vectors a block; u32 zero; the roots of the two trees trailer
- * SEGMENT_TRAILER_BYTES                             segment.h
+ *   vectors        stored blocks, never compressed, without gaps: `vectors a block` vectors
+ *                  of the summary's stride in each, fewer in the last
+ *   positions      pages (check_tree.h) of positions, ROWS_POSITIONS_PER_PAGE in each
+ *   checks         the pages of the tree over the blocks of vectors, then those of the tree
+ *                  over the pages of positions
+ *   footer         summary; u64 offset of the positions; u32 vectors a block; u32 zero; the
+ *                  roots of the two trees, that of the blocks first
+ *   trailer        SEGMENT_TRAILER_BYTES                             segment.h
  *
- *   position       0 u64 row; 8 u64 sequence; 16 u32 group, an index into the summary's groups; 20
- * u32 slot
+ *   position       0 u64 row; 8 u64 sequence; 16 u32 group, an index into the summary's groups;
+ *                  20 u32 slot
  *
  * The n-th position is that of the n-th vector. They stand in the order of their references
  * (value_groups.h): logical id, slot. The summary's `value_bytes` is entries times stride.

@@ -1,13 +1,14 @@
 /*
  * segment.c - summaries of segments as bytes, and the names of their files.
  *
- *   summary   0 u32 summary format (1); 4 u32 kind; 8 u64 id; 16 u8[16] store id; 32 u8[16]
- * lineage; 48 u8 tier; 49 u8 level; 50 u8 kinds present; 51 u8 flags (bit 0: last key exclusive);
- *             52 u32 space; 56 u32 stride bytes; 60 u16 first key's length; 62 u16 last key's
- * length; 64 i64 created at, us; 72 u64 first sequence; 80 u64 last sequence; 88 u64 entries; 96
- * u64 range deletes; 104 u64 value bytes; 112 u64 bytes *; 120 u64 footer check *; 128 u8[16]
- * digest *; 144 u32 groups; 148 u32 inputs 152 first key, last key, groups (u64 logical id, u64
- * values), inputs (u64 id)
+ *   summary   0 u32 summary format (1); 4 u32 kind; 8 u64 id; 16 u8[16] store id;
+ *             32 u8[16] lineage; 48 u8 tier; 49 u8 level; 50 u8 kinds present;
+ *             51 u8 flags (bit 0: last key exclusive); 52 u32 space; 56 u32 stride bytes;
+ *             60 u16 first key's length; 62 u16 last key's length; 64 i64 created at, us;
+ *             72 u64 first sequence; 80 u64 last sequence; 88 u64 entries; 96 u64 range deletes;
+ *             104 u64 value bytes; 112 u64 bytes *; 120 u64 footer check *; 128 u8[16] digest *;
+ *             144 u32 groups; 148 u32 inputs;
+ *             152 first key, last key, groups (u64 logical id, u64 values), inputs (u64 id)
  *
  * Those marked * are zero in a footer: they are known only when it is written.
  *

@@ -17,8 +17,9 @@
  *            the segment id; 24 u8[8] magic "LOREFTR1"
  *
  * A stored block is: u8 compression (0 none, 1 lz4), u8 flags (bit 0 sealed: 24 bytes nonce before, 16 bytes tag after
- * the bytes), u16 reserved, u32 raw length, bytes. Its check, XXH3-64 over all of it seeded by (segment id, offset), is
- * with its parent, so a block out of place cannot pass.
+ * the bytes), u16 reserved, u32 raw length, bytes. Its check, XXH3-64 over all of it seeded by
+ * segment id * 0x9e3779b97f4a7c15 + offset (modulo 2^64), is with its parent, so a block out of place cannot pass. No
+ * flag is defined yet: a block with one is refused.
  */
 #ifndef LORE_SEGMENT_SEGMENT_H
 #define LORE_SEGMENT_SEGMENT_H
