@@ -71,7 +71,7 @@ static void walk(MDB_env *env) {
 
 /* Put and delete as a catalog does: small values and large, what is there and what is not. */
 static void change(MDB_env *env, unsigned round) {
-    static uint8_t value[20000];
+    static uint8_t value[64 * 1024];
     MDB_txn *txn;
     MDB_dbi dbi = begin(env, 0, &txn);
     bool well = true;
@@ -80,7 +80,7 @@ static void change(MDB_env *env, unsigned round) {
         (void)snprintf(key, sizeof key, "k%03u", (i * 17 + round * 5) % 60);
         MDB_val k = {strlen(key), key};
         MDB_val v = {(size_t)(i * 53 + round) % 200, value};
-        if (i == 7) v.mv_size = 3000 + 5000 * (size_t)round;
+        if (i == 7) v.mv_size = 3000 + 5000 * (size_t)(round % 10);
         int code = i % 3 == 0 ? mdb_del(txn, dbi, &k, NULL) : mdb_put(txn, dbi, &k, &v, 0);
         well = code == 0 || code == MDB_NOTFOUND;
     }
