@@ -134,9 +134,9 @@ static lore_status make_temporary(struct catalog *catalog, const char *folder, c
     return status;
 }
 
-/* Make LMDB's file anew, in place of any that is there, and open it. Whatever fails, the name holds
- * the old file or the new one, whole. */
-static lore_status make_map(struct catalog *catalog) {
+/* Make LMDB's file anew, in place of any that is there. Whatever fails, the name holds the old file
+ * or the new one, whole. */
+static lore_status make_map_file(struct catalog *catalog) {
     assert(catalog->map == NULL);
     char folder[PATH_BYTES_MAX], path[PATH_BYTES_MAX];
     TRY(path_join(folder, catalog->dir, TEMPORARY_NAME));
@@ -152,7 +152,11 @@ static lore_status make_map(struct catalog *catalog) {
         if (fs_remove_tree(catalog->env, folder) != LORE_OK) return fail(cause, "%s", text);
         return cause;
     }
-    TRY(catalog->env->fs->ops->remove_dir(catalog->env->fs, folder));
+    return catalog->env->fs->ops->remove_dir(catalog->env->fs, folder);
+}
+
+static lore_status make_map(struct catalog *catalog) {
+    TRY(make_map_file(catalog));
     struct lmdb_place place = lmdb_place_of(catalog, catalog->lmdb_path);
     return lmdb_map_open(&place, &catalog->map);
 }
@@ -268,6 +272,9 @@ static lore_status no_edits_yet(const struct catalog *catalog) {
     return status;
 }
 
+/* The file is made here, and mapped by the first opening: LMDB clears 2 MiB for itself when it gets
+ * them from the heap, as it does in a process that has closed one before. Until then reads come
+ * from edits. */
 lore_status catalog_create(const struct catalog_config *config, const struct catalog_edit *first,
                            struct catalog **catalog) {
     *catalog = NULL;
@@ -280,7 +287,7 @@ lore_status catalog_create(const struct catalog_config *config, const struct cat
     if (status == LORE_OK) {
         status = image_apply(&image, bytes_slice(&first->encoded));
         if (status == LORE_OK) status = write_first(c, &image);
-        if (status == LORE_OK) status = make_map(c);
+        if (status == LORE_OK) status = make_map_file(c);
         if (status != LORE_OK) {
             char text[512];
             (void)snprintf(text, sizeof text, "%s", lore_error_message());

@@ -14,6 +14,8 @@
 
 #define READAHEAD_BYTES_MIN (16u << 10)
 #define READAHEAD_BYTES_MAX (64u << 10)
+/* LZ4 HC works in a quarter of a MiB. */
+#define HIGH_COMPRESSION_BUDGET_MIN (UINT64_C(16) << 20)
 /* Entries between two looks at how much was read. */
 #define ENTRIES_PER_LOOK 16u
 /* A table smaller than this share of table_bytes_max is merged rather than passed: tables should
@@ -153,7 +155,9 @@ static lore_status open_table(struct compaction *c) {
     struct table_builder_config table = {.level = c->job.output_level,
                                          .block_bytes = config->block_bytes,
                                          .compression = config->compression,
-                                         .high_compression = c->job.drop_deletes};
+                                         .high_compression =
+                                             c->job.drop_deletes &&
+                                             config->budget->limit >= HIGH_COMPRESSION_BUDGET_MIN};
     TRY(lsm_take_segment_id(c->lsm, &table.id));
     return table_builder_create(config->context, &table, &c->table);
 }

@@ -8,7 +8,7 @@
 
 #include "base/poison.h"
 
-#define WRITER_BUFFER_BYTES 65536u
+#define WRITER_BUFFER_BYTES 32768u
 #define DIGEST_CHUNK_BYTES  65536u
 
 static const uint8_t header_magic[8] = {'L', 'O', 'R', 'E', 'S', 'E', 'G', '1'};

@@ -42,7 +42,7 @@
 /* A partition ends at the first of these. The blocks bound what a reader brings in for one key, the keys the memory for
  * building a filter, the index bytes what tables of long keys bring in. */
 #define TABLE_PARTITION_BLOCKS      128u
-#define TABLE_PARTITION_KEYS_MAX    16384u
+#define TABLE_PARTITION_KEYS_MAX    8192u
 #define TABLE_PARTITION_INDEX_BYTES 32768u
 
 #define TABLE_RESTART_INTERVAL 16u

@@ -158,7 +158,7 @@ static lore_status record_quarantine(lore_store *store, const struct quarantine_
 static lore_status keep_tail(struct replay *replay, const char *path) {
     lore_store *store = replay->store;
     const lore_env *env = store->env;
-    char dir[PATH_BYTES_MAX], copy[PATH_BYTES_MAX], name[96];
+    char dir[PATH_BYTES_MAX], copy[PATH_BYTES_MAX], name[96], moved[PATH_BYTES_MAX];
     TRY(path_join(dir, store->dir, "quarantine"));
     lore_status status = env->fs->ops->make_dir(env->fs, dir, store->options.group_access);
     if (status != LORE_OK && status != LORE_EXISTS) return status;
@@ -180,7 +180,8 @@ static lore_status keep_tail(struct replay *replay, const char *path) {
                                        .since_us = env_now_us(env)};
     record.file = bytes_empty(&store->work_allocator.base);
     record.reason = bytes_empty(&store->work_allocator.base);
-    status = bytes_set(&record.file, lore_slice_of(name));
+    status = path_join(moved, "quarantine", name);
+    if (status == LORE_OK) status = bytes_set(&record.file, lore_slice_of(moved));
     if (status == LORE_OK)
         status = bytes_set(&record.reason, lore_slice_of("log tail above the last promise"));
     if (status == LORE_OK) status = record_quarantine(store, &record);
@@ -251,8 +252,11 @@ static lore_status sweep_unborn_log(lore_store *store, uint64_t number, bool *re
     file_close(file);
     TRY(status);
     struct log_header header;
-    if (got == sizeof head && log_header_decode(head, path, LOG_FAMILY_WAL, &header) == LORE_OK)
-        return LORE_OK;
+    if (got == sizeof head) {
+        /* A sound header that is not understood is a later version's: replay refuses it. */
+        status = log_header_decode(head, path, LOG_FAMILY_WAL, &header);
+        if (status == LORE_OK || status == LORE_UNSUPPORTED) return LORE_OK;
+    }
     if (size > LOG_HEADER_BYTES)
         for (uint64_t i = 0; i < got; i++)
             if (head[i] != 0) return LORE_OK; /* damaged, not unborn: replay reports it */
