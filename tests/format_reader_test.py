@@ -205,6 +205,72 @@ def check_everything_there(store):
     assert kinds >= {1, 2, 4, 5, 7}, kinds
 
 
+def check_log_ends(lore, path, mine):
+    """Bytes behind the last record are cut; a record changed beneath a promise is damage."""
+    shutil.copytree(path, "damaged")
+    log = last_log("damaged")
+    promised = reader.Log(reader.read_file(log), log, b"LORELOG1")
+    first = promised.records[0][0] + 24
+    assert promised.promised > first, "nothing is promised in the last log"
+    with open(log, "r+b") as file:
+        file.seek(first)
+        file.write(b"\xff\xfe\xfd")
+    try:
+        read("damaged")
+    except reader.Damage:
+        pass
+    else:
+        raise AssertionError("damage beneath a promise was not noticed")
+    code = subprocess.run([lore, "dump", "--db", "damaged"], capture_output=True, timeout=60).returncode
+    assert code != 0, "lore opened a log that is damaged beneath a promise"
+
+    log = last_log(path)
+    end = reader.Log(reader.read_file(log), log, b"LORELOG1").end
+    with open(log, "r+b") as file:
+        file.seek(end)
+        file.write(b"\x01" * 100)
+    same(read(path)[1], mine, "store with a torn tail")
+    run(lore, "put", "--db", path, "--id", "after the tail", "text")
+    store, _ = read(path)
+    assert any(q["kind"] == 2 and q["offset"] == end and q["bytes"] == 100 and
+               os.path.getsize(os.path.join(store.dir, q["file"].decode())) == 100 for q in store.quarantine), \
+        store.quarantine
+
+
+def last_log(path):
+    logs = reader.numbered(os.path.join(path, "g-000001"), "log-", 10)
+    return logs[max(logs)]
+
+
+def check_later_versions(lore, path):
+    """Files of a later version are refused and stay as they are."""
+    for what, pattern, place, check in (("segment", r".*\.table", 12, 120), ("log", "log-.*", 8, 152),
+                                        ("edits", "edits-.*", 8, 152)):
+        shutil.rmtree("later", ignore_errors=True)
+        shutil.copytree(path, "later")
+        folder = os.path.join("later", "g-000001")
+        file = os.path.join(folder, max(name for name in os.listdir(folder) if re.fullmatch(pattern, name)))
+        data = bytearray(reader.read_file(file))
+        data[place:place + 4] = (2).to_bytes(4, "little")
+        data[check:check + 8] = reader.u64_bytes(reader.x64(bytes(data[:check])))
+        if what == "log":   # one that has just begun, behind the last
+            before = reader.Log(reader.read_file(file), file, b"LORELOG1")
+            data[56:64] = reader.u64_bytes(before.number + 1)
+            data[152:160] = reader.u64_bytes(reader.x64(bytes(data[:152])))
+            data, file = data[:160], os.path.join(folder, f"log-{before.number + 1:010d}")
+        with open(file, "wb") as out:
+            out.write(data)
+        try:
+            read("later")
+        except reader.Unsupported:
+            pass
+        else:
+            raise AssertionError(f"a {what} of a later version was read")
+        done = subprocess.run([lore, "dump", "--db", "later"], capture_output=True, timeout=60)
+        assert done.returncode != 0 and b"LORE_UNSUPPORTED" in done.stderr, (what, done)
+        assert reader.read_file(file) == data, f"a {what} of a later version was changed"
+
+
 def check_backup(lore, path, mine):
     run(lore, "backup", "--db", path, "--to", "backups", "--name", "one", "--copy")
     manifest = reader.check_manifest("backups/one")
@@ -252,15 +318,21 @@ def main():
     folder = tempfile.mkdtemp(prefix="lore-format-")
     try:
         os.chdir(folder)
-        store, _ = check_store(lore, maker, "large", SEED, 1500)
+        store, _ = check_store(lore, maker, "large", SEED, 3000)
         check_everything_there(store)
-        check_store(lore, maker, "killed", SEED + 1, 400, "--kill")
+        check_later_versions(lore, "large")
+        run(maker, "killed", str(SEED + 1), "400", "--kill")
+        check_log_ends(lore, "killed", read("killed")[1])
+        check_store(lore, maker, "killed again", SEED + 1, 400, "--kill")
         _, mine = check_store(lore, maker, "small", SEED + 2, 120)
         same(read("small")[1], mine, "small store, opened again")
         check_flips("small", mine, 60)
         check_backup(lore, "large", read("large")[1])
         run(lore, "compact", "--db", "large")
-        same(read("large")[1], run(lore, "dump", "--canonical", "--db", "large"), "compacted store")
+        store, mine = read("large")
+        same(mine, run(lore, "dump", "--canonical", "--db", "large"), "compacted store")
+        groups = [s["summary"]["groups"] for s in store.segments]
+        assert any(len(group) > 1 for group in groups), "no value file was rewritten: it proves less than it should"
     finally:
         os.chdir("/")
         shutil.rmtree(folder)
