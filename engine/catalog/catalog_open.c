@@ -272,12 +272,10 @@ static lore_status no_edits_yet(const struct catalog *catalog) {
     return status;
 }
 
-/* The file is made here, and mapped by the first opening: LMDB clears 2 MiB for itself when it gets
- * them from the heap, as it does in a process that has closed one before. Until then reads come
- * from edits. */
 lore_status catalog_create(const struct catalog_config *config, const struct catalog_edit *first,
                            struct catalog **catalog) {
-    *catalog = NULL;
+    bool keep_open = catalog != NULL;
+    if (keep_open) *catalog = NULL;
     assert(!config->read_only);
     struct catalog *c;
     TRY(catalog_new(config, &c));
@@ -287,7 +285,7 @@ lore_status catalog_create(const struct catalog_config *config, const struct cat
     if (status == LORE_OK) {
         status = image_apply(&image, bytes_slice(&first->encoded));
         if (status == LORE_OK) status = write_first(c, &image);
-        if (status == LORE_OK) status = make_map_file(c);
+        if (status == LORE_OK) status = keep_open ? make_map(c) : make_map_file(c);
         if (status != LORE_OK) {
             char text[512];
             (void)snprintf(text, sizeof text, "%s", lore_error_message());
@@ -296,12 +294,13 @@ lore_status catalog_create(const struct catalog_config *config, const struct cat
         }
     }
     image_deinit(&image);
-    if (status != LORE_OK) {
+    if (status == LORE_OK && keep_open)
+        *catalog = c;
+    else if (status == LORE_OK)
+        catalog_close(c);
+    else
         catalog_free(c);
-        return status;
-    }
-    *catalog = c;
-    return LORE_OK;
+    return status;
 }
 
 /* ---- opening one to read ---- */

@@ -459,7 +459,11 @@ void memtable_cursor_init(struct memtable_cursor *cursor, const struct memtable 
 
 void memtable_seek(struct memtable_cursor *cursor, lore_slice key, uint64_t sequence) {
     struct target target = target_of(key, sequence << 8 | 0xff);
-    cursor->node = next_of(find_before(cursor->memtable, &target, NULL), 0);
+    /* A node that came since find_before looked may lie before the target too: a newer version of the key. */
+    const struct node *node = next_of(find_before(cursor->memtable, &target, NULL), 0);
+    while (node != NULL && node_before(node, &target))
+        node = next_of(node, 0);
+    cursor->node = node;
 }
 
 static void stand_before(struct memtable_cursor *cursor, const struct target *target) {

@@ -68,10 +68,8 @@ lore_status store_create_generation(const lore_env *env, const struct allocator 
                                     .group_access = options->group_access};
     struct catalog_edit edit;
     catalog_edit_init(&edit, allocator);
-    struct catalog *catalog = NULL;
     lore_status status = first_records(allocator, facts, &edit);
-    if (status == LORE_OK) status = catalog_create(&config, &edit, &catalog);
-    catalog_close(catalog);
+    if (status == LORE_OK) status = catalog_create(&config, &edit, NULL);
     catalog_edit_deinit(&edit);
     return status;
 }
