@@ -418,12 +418,15 @@ SUFFIXES = {TABLE: ".table", BLOB: ".blob", ROWS: ".rows"}
 def parse_summary(r, what):
     if r.u32() != 1:
         raise Unsupported(f"{what}: format of a summary")
-    s = {"kind": r.u32(), "id": r.u64(), "identity": r.take(32), "tier": r.u8(), "level": r.u8(), "kinds": r.u8(),
-         "flags": r.u8(), "space": r.u32(), "stride": r.u32()}
+    s = {"kind": r.u32(), "id": r.u64(), "identity": r.take(32), "tier": r.u8(), "level": r.u8(),
+         "flags": r.u8(), "algorithm": r.u8(), "space": r.u32(), "stride": r.u32()}
     first, last = r.u16(), r.u16()
     s.update(created=r.i64(), low=r.u64(), high=r.u64(), entries=r.u64(), range_deletes=r.u64(),
-             value_bytes=r.u64(), bytes=r.u64(), footer_check=r.u64(), digest=r.take(16))
-    groups, inputs = r.u32(), r.u32()
+             value_bytes=r.u64(), bytes=r.u64(), footer_check=r.u64(), digest=r.take(16), rest=r.take(16), kinds=r.u32())
+    groups, inputs, zero = r.u32(), r.u32(), r.u32()
+    if s["algorithm"] not in (0, 2):
+        raise Unsupported(f"{what}: digest algorithm {s['algorithm']}")
+    need(zero == 0 and not any(s["rest"]), f"{what}: bytes that must be zero")
     need(s["id"] != 0 and s["flags"] <= 1 and s["low"] <= s["high"] <= SEQUENCE_MAX, f"{what}: a malformed summary")
     if s["kind"] not in SUFFIXES:
         raise Unsupported(f"{what}: a segment of kind {s['kind']}")
@@ -459,7 +462,7 @@ class Segment:
         need(not any(body[112:144]), f"{path}: what a footer cannot know")
         if summary is not None:
             known = summary["encoded"]
-            need(body[:self.footer.at] == known[:112] + bytes(32) + known[144:],
+            need(body[:self.footer.at] == known[:51] + bytes(1) + known[52:112] + bytes(48) + known[160:],
                  f"{path}: the footer differs from the catalog")
             need(len(data) == summary["bytes"] and check == summary["footer_check"] and
                  x128(data) == summary["digest"], f"{path}: not the file that the catalog knows")

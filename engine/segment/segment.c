@@ -2,13 +2,13 @@
  * segment.c - summaries of segments as bytes, and the names of their files.
  *
  *   summary   0 u32 summary format (1); 4 u32 kind; 8 u64 id; 16 u8[16] store id;
- *             32 u8[16] lineage; 48 u8 tier; 49 u8 level; 50 u8 kinds present;
- *             51 u8 flags (bit 0: last key exclusive); 52 u32 space; 56 u32 stride bytes;
+ *             32 u8[16] lineage; 48 u8 tier; 49 u8 level; 50 u8 flags (bit 0: last key
+ *             exclusive); 51 u8 digest's algorithm *; 52 u32 space; 56 u32 stride bytes;
  *             60 u16 first key's length; 62 u16 last key's length; 64 i64 created at, us;
  *             72 u64 first sequence; 80 u64 last sequence; 88 u64 entries; 96 u64 range deletes;
- *             104 u64 value bytes; 112 u64 bytes *; 120 u64 footer check *; 128 u8[16] digest *;
- *             144 u32 groups; 148 u32 inputs;
- *             152 first key, last key, groups (u64 logical id, u64 values), inputs (u64 id)
+ *             104 u64 value bytes; 112 u64 bytes *; 120 u64 footer check *; 128 u8[32] digest,
+ * zeros behind it *; 160 u32 kinds present; 164 u32 groups; 168 u32 inputs; 172 u32 zero; 176 first
+ * key, last key, groups (u64 logical id, u64 values), inputs (u64 id)
  *
  * Those marked * are zero in a footer: they are known only when it is written.
  *
@@ -97,8 +97,7 @@ static void encode_fixed(const struct segment_summary *summary, bool for_footer,
     memcpy(p + 32, summary->identity.lineage, 16);
     p[48] = summary->tier;
     p[49] = summary->level;
-    p[50] = summary->kinds_present;
-    p[51] = summary->last_key_exclusive ? FLAG_LAST_KEY_EXCLUSIVE : 0;
+    p[50] = summary->last_key_exclusive ? FLAG_LAST_KEY_EXCLUSIVE : 0;
     put_u32(p + 52, summary->space);
     put_u32(p + 56, summary->stride_bytes);
     put_u16(p + 60, (uint16_t)summary->first_key.size);
@@ -112,10 +111,12 @@ static void encode_fixed(const struct segment_summary *summary, bool for_footer,
     if (!for_footer) {
         put_u64(p + 112, summary->bytes);
         put_u64(p + 120, summary->footer_check);
+        p[51] = DIGEST_XXH3_128;
         memcpy(p + 128, summary->digest.bytes, 16);
     }
-    put_u32(p + 144, (uint32_t)summary->groups_count);
-    put_u32(p + 148, (uint32_t)summary->inputs_count);
+    put_u32(p + 160, summary->kinds_present);
+    put_u32(p + 164, (uint32_t)summary->groups_count);
+    put_u32(p + 168, (uint32_t)summary->inputs_count);
 }
 
 lore_status segment_summary_encode(const struct segment_summary *summary, bool for_footer,
@@ -163,15 +164,22 @@ static lore_status decode_fixed(const uint8_t *p, struct segment_summary *summar
                     get_u32(p), SUMMARY_FORMAT);
     uint32_t kind = get_u32(p + 4);
     if (kind < SEGMENT_TABLE || kind > SEGMENT_CODES) return malformed("unknown kind");
-    if ((p[51] & ~FLAG_LAST_KEY_EXCLUSIVE) != 0) return malformed("unknown flags");
+    if ((p[50] & ~FLAG_LAST_KEY_EXCLUSIVE) != 0) return malformed("unknown flags");
+    if (p[51] != DIGEST_NONE && p[51] != DIGEST_XXH3_128)
+        return fail(LORE_UNSUPPORTED, "segment summary: digest algorithm %u", p[51]);
+    for (unsigned i = p[51] == DIGEST_NONE ? 0 : 16; i < 32; i++)
+        if (p[128 + i] != 0) return malformed("bytes behind the digest");
+    if (get_u32(p + 172) != 0) return malformed("bytes that must be zero");
+    if (p[51] == DIGEST_NONE && (get_u64(p + 112) != 0 || get_u64(p + 120) != 0))
+        return malformed("a length without a digest");
     summary->kind = (enum segment_kind)kind;
     summary->id = get_u64(p + 8);
     memcpy(summary->identity.store_id, p + 16, 16);
     memcpy(summary->identity.lineage, p + 32, 16);
     summary->tier = p[48];
     summary->level = p[49];
-    summary->kinds_present = p[50];
-    summary->last_key_exclusive = (p[51] & FLAG_LAST_KEY_EXCLUSIVE) != 0;
+    summary->kinds_present = get_u32(p + 160);
+    summary->last_key_exclusive = (p[50] & FLAG_LAST_KEY_EXCLUSIVE) != 0;
     summary->space = get_u32(p + 52);
     summary->stride_bytes = get_u32(p + 56);
     counts->first_key_size = get_u16(p + 60);
@@ -185,8 +193,8 @@ static lore_status decode_fixed(const uint8_t *p, struct segment_summary *summar
     summary->bytes = get_u64(p + 112);
     summary->footer_check = get_u64(p + 120);
     memcpy(summary->digest.bytes, p + 128, 16);
-    counts->groups = get_u32(p + 144);
-    counts->inputs = get_u32(p + 148);
+    counts->groups = get_u32(p + 164);
+    counts->inputs = get_u32(p + 168);
     if (summary->id == 0) return malformed("id 0");
     if (summary->first_sequence > summary->last_sequence || summary->last_sequence > SEQUENCE_MAX)
         return malformed("sequence range");

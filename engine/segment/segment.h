@@ -61,7 +61,7 @@ struct segment_summary {
     uint64_t entries;           /* table: point entries; blob, rows: values */
     /* tables */
     uint64_t range_deletes;
-    uint8_t kinds_present;      /* bit 1u << entry_kind */
+    uint32_t kinds_present; /* bit 1u << entry_kind */
     struct bytes first_key;     /* smallest key, or begin of a range delete */
     struct bytes last_key;      /* largest key, or end of a range delete */
     bool last_key_exclusive;    /* last_key is a range delete's end, itself not covered */

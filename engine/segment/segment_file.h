@@ -9,7 +9,7 @@
 
 #include "segment/segment_block.h"
 
-#define SUMMARY_FIXED_BYTES 152u /* of an encoded summary; keys, groups and inputs follow */
+#define SUMMARY_FIXED_BYTES 176u /* of an encoded summary; keys, groups and inputs follow */
 
 /* Copy the inputs into a summary that has none yet. */
 MUST_USE lore_status segment_summary_set_inputs(struct segment_summary *summary,

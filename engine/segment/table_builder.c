@@ -233,7 +233,7 @@ static void note_entry(struct segment_summary *summary, const struct entry *entr
         summary->first_sequence = entry->sequence;
     if (is_first || entry->sequence > summary->last_sequence)
         summary->last_sequence = entry->sequence;
-    summary->kinds_present |= (uint8_t)(1u << entry->kind);
+    summary->kinds_present |= 1u << entry->kind;
 }
 
 /* Finish the block if the entry does not fit into it, and the partition if that was its last. */

@@ -136,7 +136,8 @@ static lore_status begin_log(lore_store *store, uint64_t predecessor_length) {
     return LORE_OK;
 }
 
-/* Begin the closed log's successor. LORE_FULL, LORE_NO_MEMORY: still to be done, and tried again. */
+/* Begin the closed log's successor. LORE_FULL, LORE_NO_MEMORY: still to be done, and tried again.
+ */
 static lore_status begin_successor(lore_store *store) {
     struct commit_state *commit = &store->commit;
     uint64_t length = log_writer_end(commit->log);
@@ -148,7 +149,8 @@ static lore_status begin_successor(lore_store *store) {
     return LORE_OK;
 }
 
-/* A closed log takes no more records. The active memtable then holds what came from it and from its successor. */
+/* A closed log takes no more records. The active memtable then holds what came from it and from its
+ * successor. */
 static lore_status ensure_log(lore_store *store) {
     if (!store->commit.log_closed) return LORE_OK;
     TRY(begin_successor(store));
@@ -163,8 +165,8 @@ static lore_status wait_for_flush(lore_store *store) {
     lore_status status = LORE_OK;
     atomic_store(&store->background.last_status, LORE_OK);
     while (status == LORE_OK && !lsm_can_freeze(store->lsm)) {
-        /* The background's thread may itself be waiting for this leader (a tick that commits), so what it does not do at this
-         * moment is done here. */
+        /* The background's thread may itself be waiting for this leader (a tick that commits), so
+         * what it does not do at this moment is done here. */
         if (store->background.thread == NULL || !atomic_load(&store->background.running)) {
             bool more;
             status = background_step(store, 1u << 20, &more);
@@ -196,10 +198,13 @@ lore_status commit_switch_log(lore_store *store, uint64_t batch_bytes_min) {
         commit->log_closed = true;
     }
     TRY(begin_successor(store));
-    /* The frozen memtable keeps the number of the closed log, the new one gets that of its successor. */
+    /* The frozen memtable keeps the number of the closed log, the new one gets that of its
+     * successor. */
     lore_status status = lsm_freeze(store->lsm, commit->log_number, batch_bytes_min);
-    if (status != LORE_OK) lsm_set_log_number(store->lsm, commit->log_number);
-    else background_kick(store);
+    if (status != LORE_OK)
+        lsm_set_log_number(store->lsm, commit->log_number);
+    else
+        background_kick(store);
     return status;
 }
 
@@ -304,7 +309,7 @@ static lore_status add_time_entry(lore_store *store, uint64_t sequence, uint64_t
     if (second == commit->last_mapped_second) return LORE_OK;
     uint8_t key[TIME_KEY_BYTES], value[16];
     put_be32(key, KEYSPACE_TIME);
-    put_be64(key + KEYSPACE_BYTES, (uint64_t)second);
+    put_be64(key + KEYSPACE_BYTES, (uint64_t)second ^ UINT64_C(1) << 63);
     put_u64(value, sequence - 1);
     put_u64(value + 8, (uint64_t)time_us);
     batch_clear(&commit->time_batch);
