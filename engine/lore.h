@@ -208,7 +208,8 @@ LORE_API LORE_MUST_USE lore_status lore_open(const char *path, const lore_option
  * The handle is gone after LORE_OK and after any other failure than LORE_MISUSE. */
 LORE_API lore_status lore_close(lore_store *store);
 
-/* Read-only handles: move forward to what the writer has promised by now. */
+/* Read-only handles: move forward to what the writer has promised by now. LORE_MISUSE while
+ * snapshots, iterators or results of the handle are out: the writer keeps nothing for them. */
 LORE_API LORE_MUST_USE lore_status lore_refresh(lore_store *store);
 
 /* ------------------------------------------------------------------------------------------------

@@ -119,6 +119,13 @@ lore_status lore_refresh(lore_store *store) {
         return fail(LORE_MISUSE, "%s: opened for writing; only a read-only handle is refreshed",
                     store->path);
     if (store->sealed) return LORE_OK;
+    /* The writer keeps nothing for the snapshots of a reader, so they cannot outlive its version. */
+    uint64_t objects = atomic_load(&store->objects);
+    if (objects > 0)
+        return fail(LORE_MISUSE,
+                    "%s: %" PRIu64 " snapshots, iterators or results are still out; release them "
+                    "before refreshing",
+                    store->path, objects);
     struct current current;
     TRY(current_read(store->env, store->path, &current));
     if (current.generation != store->generation)
