@@ -2,7 +2,7 @@
  * process_test.c - a store and several processes: readers beside a writer under load, the writer's
  * lock, fork, read-only media.
  *
- *   process_test [--refreshes N] [PART]...      parts: readers lock fork media backup
+ *   process_test [--refreshes N] [PART]...      parts: readers threads lock fork media backup
  *
  * The writer of these tests commits batch n = 1, 2, 3 ... and then says so in shared memory:
  *
@@ -17,6 +17,7 @@
 #define _DEFAULT_SOURCE
 #include <dirent.h>
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
@@ -274,6 +275,14 @@ static void check_refresh_waits_for_snapshots(pid_t writer, lore_store *store) {
     CHECK(check_prefix(store, NULL) >= last + 3 * KEPT);
 }
 
+/* Also a refresh that had to start again, since files went away meanwhile, keeps nothing. */
+static void check_refresh_gives_memory_back(lore_store *store, const lore_stats *before) {
+    lore_stats stats = {.struct_size = sizeof stats};
+    MUST(lore_stats_get(store, &stats));
+    uint64_t held_before = before->memory_used - before->cache_bytes - before->memtable_bytes;
+    CHECK(stats.memory_used - stats.cache_bytes - stats.memtable_bytes < held_before + (1u << 20));
+}
+
 static uint64_t check_fresh_opening(uint64_t seen) {
     uint64_t before = atomic_load(&shared->acknowledged);
     lore_store *store;
@@ -323,6 +332,8 @@ static void part_readers(void) {
     uint64_t seen = 0, moved = 0;
     MUST(open_at(path, true, 0, &store));
     check_refusals(store);
+    lore_stats stats = {.struct_size = sizeof stats};
+    MUST(lore_stats_get(store, &stats));
     for (uint64_t i = 0; i < refreshes; i++) {
         uint64_t before = atomic_load(&shared->acknowledged);
         MUST(lore_refresh(store));
@@ -338,10 +349,49 @@ static void part_readers(void) {
         CHECK(waitpid(writer, &status, WNOHANG) == 0);
     }
     CHECK(moved > 1);
+    check_refresh_gives_memory_back(store, &stats);
     MUST(lore_close(store));
     end_writer(writer, seen);
     printf("readers: %" PRIu64 " refreshes, %" PRIu64 " moved forward, %" PRIu64 " batches\n",
            refreshes, moved, atomic_load(&shared->acknowledged));
+}
+
+/* ---- a reader's threads while it is refreshed ---- */
+
+static lore_store *refreshed;
+static _Atomic int refreshing;
+
+/* One thread reads single values, which hold nothing open, while another refreshes: what has been
+ * seen once is never gone, and never older. */
+static void *reader_thread(void *context) {
+    uint64_t seen = 0;
+    (void)context;
+    while (atomic_load(&refreshing)) {
+        uint64_t last = last_of(refreshed, NULL);
+        CHECK(last >= seen && last > 0);
+        seen = last;
+    }
+    return NULL;
+}
+
+static void part_threads(void) {
+    pid_t writer = begin_writer();
+    pthread_t threads[2];
+    MUST(open_at(path, true, 0, &refreshed));
+    atomic_store(&refreshing, 1);
+    for (unsigned i = 0; i < 2; i++)
+        CHECK(pthread_create(&threads[i], NULL, reader_thread, NULL) == 0);
+    for (uint64_t i = 0; i < refreshes; i++) {
+        uint64_t before = atomic_load(&shared->acknowledged);
+        MUST(lore_refresh(refreshed));
+        CHECK(last_of(refreshed, NULL) >= before);
+    }
+    atomic_store(&refreshing, 0);
+    for (unsigned i = 0; i < 2; i++)
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    MUST(lore_close(refreshed));
+    end_writer(writer, 1);
+    printf("threads: two read while a third refreshes\n");
 }
 
 /* ---- the lock ---- */
@@ -503,7 +553,7 @@ static void list_tree(const char *dir, struct listing *listing) {
     CHECK(handle != NULL);
     for (struct dirent *entry; (entry = readdir(handle)) != NULL;) {
         struct stat status;
-        char name[LISTING_NAME];
+        char name[LISTING_NAME] = "";
         if (strcmp(entry->d_name, "..") == 0) continue;
         snprintf(name, sizeof name, "%.520s/%.250s", dir, entry->d_name);
         CHECK(lstat(name, &status) == 0 && listing->count < LISTING_MAX);
@@ -646,11 +696,8 @@ int main(int argc, char **argv) {
     static const struct {
         const char *name;
         void (*run)(void);
-    } parts[] = {{"readers", part_readers},
-                 {"lock", part_lock},
-                 {"fork", part_fork},
-                 {"media", part_media},
-                 {"backup", part_backup}};
+    } parts[] = {{"readers", part_readers}, {"threads", part_threads}, {"lock", part_lock},
+                 {"fork", part_fork},       {"media", part_media},     {"backup", part_backup}};
     bool chosen = false;
     for (int i = 1; i < argc; i++) {
         if (i + 1 < argc && strcmp(argv[i], "--refreshes") == 0)

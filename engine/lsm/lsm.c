@@ -240,7 +240,10 @@ lore_status lsm_reload(struct lsm *lsm, struct memtable *memtable) {
         status =
             version_load(lsm->config.catalog, lsm->config.context, lsm->versions, true, &version);
     unlock_catalog(lsm);
-    TRY(status);
+    if (status != LORE_OK) {
+        memtable_release(memtable);
+        return status;
+    }
     lock(lsm);
     struct memtable *old_active = lsm->active, *old_frozen = lsm->frozen;
     struct version *old_version = lsm->version;

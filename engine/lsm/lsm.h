@@ -87,7 +87,7 @@ uint64_t lsm_active_bytes(struct lsm *lsm);
 /* Recovery and read-only: entries of log `log_number` follow; the active memtable now reaches up to it. */
 void lsm_set_log_number(struct lsm *lsm, uint64_t log_number);
 /* Read-only: put what the writer's log holds now in place of the memtables, and load the version anew. `memtable` becomes
- * the tree's. LORE_NOT_FOUND: the catalog moved on meanwhile; start again. */
+ * the tree's, and is released when this fails. LORE_NOT_FOUND: the catalog moved on meanwhile; start again. */
 MUST_USE lore_status lsm_reload(struct lsm *lsm, struct memtable *memtable);
 
 /* Back-pressure: 0 none, else microseconds by which the next write should be late, growing smoothly with debt. */
