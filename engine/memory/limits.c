@@ -99,9 +99,10 @@ static lore_status check_field(const lore_memory *memory, lore_attribute attribu
         return fail(LORE_INVALID, "lore_memory.position: %" PRIu64 ", at most %" PRIu64,
                     memory->position, MEMORY_POSITION_MAX);
     case LORE_ATTR_ACCESS_COUNT:
-        if (memory->access_count <= (uint64_t)INT64_MAX) return LORE_OK;
+        /* Half the range stays free, so that counting on from here cannot wrap around. */
+        if (memory->access_count <= (uint64_t)INT64_MAX / 2) return LORE_OK;
         return fail(LORE_INVALID, "lore_memory.access_count: %" PRIu64 ", at most %" PRId64,
-                    memory->access_count, INT64_MAX);
+                    memory->access_count, INT64_MAX / 2);
     case LORE_ATTR_CREATED_AT:
     case LORE_ATTR_UPDATED_AT:
     case LORE_ATTR_EXPIRES_AT:

@@ -103,8 +103,8 @@ static void an_update_changes_what_it_names(void **state) {
         } else if (attribute == LORE_ATTR_IMPORTANCE) {
             change.importance_score = full.importance_score = 0.125;
         } else if (attribute_type(attribute) == ATTRIBUTE_INTEGER) {
-            memory_set_integer(&change, attribute, INT64_MAX - 77);
-            memory_set_integer(&full, attribute, INT64_MAX - 77);
+            memory_set_integer(&change, attribute, INT64_MAX / 2 - 77);
+            memory_set_integer(&full, attribute, INT64_MAX / 2 - 77);
         } else {
             memory_set_text(&change, attribute, lore_slice_of("changed"));
             memory_set_text(&full, attribute, lore_slice_of("changed"));

@@ -113,13 +113,35 @@ static lore_status refresh_once(lore_store *store) {
     return LORE_OK;
 }
 
+/* One refresh at a time, and no read beside it: an old sequence number and a new version would not
+ * go together. */
+static void begin_refresh(lore_store *store) {
+    struct commit_state *commit = &store->commit;
+    env_lock(store->env, commit->mutex);
+    while (commit->refreshing)
+        env_wait(store->env, commit->changed, commit->mutex);
+    commit->refreshing = true;
+    while (commit->reading > 0)
+        env_wait(store->env, commit->changed, commit->mutex);
+    env_unlock(store->env, commit->mutex);
+}
+
+static void end_refresh(lore_store *store) {
+    struct commit_state *commit = &store->commit;
+    env_lock(store->env, commit->mutex);
+    commit->refreshing = false;
+    env_broadcast(store->env, commit->changed);
+    env_unlock(store->env, commit->mutex);
+}
+
 lore_status lore_refresh(lore_store *store) {
     TRY(store_check(store, false));
     if (!store->options.read_only)
         return fail(LORE_MISUSE, "%s: opened for writing; only a read-only handle is refreshed",
                     store->path);
     if (store->sealed) return LORE_OK;
-    /* The writer keeps nothing for the snapshots of a reader, so they cannot outlive its version. */
+    /* The writer keeps nothing for the snapshots of a reader, so they cannot outlive its version.
+     */
     uint64_t objects = atomic_load(&store->objects);
     if (objects > 0)
         return fail(LORE_MISUSE,
@@ -133,11 +155,11 @@ lore_status lore_refresh(lore_store *store) {
                     "%s: generation %" PRIu64
                     " was restored over the one that is open; open the store anew",
                     store->path, current.generation);
-    commit_lead_begin(store); /* one refresh at a time */
+    begin_refresh(store);
     lore_status status = LORE_NOT_FOUND;
     for (unsigned i = 0; i < REFRESH_TRIES && status == LORE_NOT_FOUND; i++)
         status = refresh_once(store);
-    commit_lead_end(store);
+    end_refresh(store);
     if (status == LORE_NOT_FOUND)
         status =
             fail(LORE_CORRUPTION, "%s: a file that the catalog names is missing, %u times in a row",

@@ -87,6 +87,11 @@ static lore_status options_take(const lore_options *given, lore_options *options
 
 /* ---- the object ---- */
 
+/* A reader has no LMDB. */
+static uint64_t fixed_bytes(const lore_options *options) {
+    return options->read_only ? FIXED_BYTES : CATALOG_RESERVED_BYTES + FIXED_BYTES;
+}
+
 lore_status store_allocate(const lore_options *given, const struct store_hooks *hooks,
                            const char *path, lore_store **out) {
     lore_options options;
@@ -111,8 +116,7 @@ lore_status store_allocate(const lore_options *given, const struct store_hooks *
     charged_allocator_init(&store->work_allocator, host, &store->budget, BUDGET_WORK);
     charged_allocator_init(&store->query_allocator, host, &store->budget, BUDGET_QUERY);
     store->named = bytes_empty(&store->fixed_allocator.base);
-    lore_status status =
-        budget_take(&store->budget, BUDGET_FIXED, CATALOG_RESERVED_BYTES + FIXED_BYTES);
+    lore_status status = budget_take(&store->budget, BUDGET_FIXED, fixed_bytes(&store->options));
     if (status != LORE_OK) {
         mem_put(host, store, sizeof *store);
         return status;
@@ -159,8 +163,7 @@ static lore_status start_caches(lore_store *store) {
     TRY(env_condition_create(env, &store->background.wake));
     TRY(file_pool_create(env, &store->fixed_allocator.base, store->options.files_max,
                          store->options.read_only, &store->files));
-    uint64_t fixed =
-        CATALOG_RESERVED_BYTES + FIXED_BYTES + 2 * (uint64_t)store->options.memtable_bytes;
+    uint64_t fixed = fixed_bytes(&store->options) + 2 * (uint64_t)store->options.memtable_bytes;
     uint64_t share = store->budget.limit > fixed ? (store->budget.limit - fixed) / 4 * 3 : 0;
     TRY(block_cache_create(env, &store->budget, share, &store->cache));
     store->budget.reclaim_context = store->cache;
@@ -204,6 +207,9 @@ static lore_status start_catalog(lore_store *store) {
     if (store->facts.format_version != STORE_FORMAT_VERSION)
         return fail(LORE_UNSUPPORTED, "%s: store format %" PRIu32 ", this library knows format %u",
                     store->dir, store->facts.format_version, STORE_FORMAT_VERSION);
+    if (store->facts.generation != store->generation)
+        return fail(LORE_CORRUPTION, "%s: its catalog is that of generation %" PRIu64, store->dir,
+                    store->facts.generation);
     if (store->sealed && !store->options.read_only)
         return fail(LORE_MISUSE, "%s: this is a backup; open it read-only, or restore it to write",
                     store->path);

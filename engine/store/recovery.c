@@ -102,7 +102,8 @@ static lore_status replay_batch(struct replay *replay, const char *path,
 }
 
 /* Read one log into the memtable. LORE_NOT_FOUND: there is no such file. */
-static lore_status replay_log(struct replay *replay, const char *path, bool follows) {
+static lore_status replay_log(struct replay *replay, const char *path, uint64_t number,
+                              bool follows) {
     lore_store *store = replay->store;
     struct log_reader *reader;
     TRY(log_reader_open(store->env, &store->work_allocator.base, path, LOG_FAMILY_WAL,
@@ -111,6 +112,9 @@ static lore_status replay_log(struct replay *replay, const char *path, bool foll
     lore_status status = LORE_OK;
     if (!identity_equal(&header->identity, &store->segments.identity))
         status = fail(LORE_CORRUPTION, "%s: offset 24: belongs to another store or lineage", path);
+    if (status == LORE_OK && header->number != number)
+        status = fail(LORE_CORRUPTION, "%s: offset 56: this is log %" PRIu64 " under another name",
+                      path, header->number);
     if (status == LORE_OK && follows)
         status = check_successor(replay, path, header, store->commit.next_sequence - 1);
     if (header->created_at_us > store->commit.last_time_us)
@@ -280,7 +284,7 @@ lore_status store_recover(lore_store *store) {
     uint64_t number = state.first_log;
     for (;; number++) {
         TRY(layout_log_path(path, store->dir, number));
-        lore_status status = replay_log(&replay, path, number > state.first_log);
+        lore_status status = replay_log(&replay, path, number, number > state.first_log);
         if (status == LORE_NOT_FOUND && number > state.first_log) break;
         if (status == LORE_NOT_FOUND)
             return fail(LORE_CORRUPTION,
@@ -371,6 +375,15 @@ static lore_status read_promised_log(lore_store *store, const char *path, uint64
     return status;
 }
 
+/* One that the writer is just making has no header yet, and nothing in it. */
+static bool log_is_there(lore_store *store, const char *path) {
+    struct fs *fs = store->env->fs;
+    uint64_t size;
+    bool is_dir;
+    uint32_t mode;
+    return fs->ops->stat(fs, path, &size, &is_dir, &mode) == LORE_OK && size >= LOG_HEADER_BYTES;
+}
+
 lore_status store_read_promised(lore_store *store, uint64_t first_log, struct memtable **memtable) {
     TRY(memtable_create(store->env->allocator, &store->budget, 1u << 16, first_log, memtable));
     lore_status status = LORE_OK;
@@ -380,12 +393,8 @@ lore_status store_read_promised(lore_store *store, uint64_t first_log, struct me
         status = layout_log_path(path, store->dir, number);
         if (status == LORE_OK) status = layout_log_path(next, store->dir, number + 1);
         if (status != LORE_OK) break;
-        uint64_t ignored_size;
-        bool ignored_dir;
-        uint32_t ignored_mode;
         /* Asked before the log is read: a log with a successor is closed and whole. */
-        bool has_next = store->env->fs->ops->stat(store->env->fs, next, &ignored_size, &ignored_dir,
-                                                  &ignored_mode) == LORE_OK;
+        bool has_next = log_is_there(store, next);
         status = promised_end(store, path, &replay);
         if (status == LORE_OK &&
             !identity_equal(&replay.header.identity, &store->segments.identity))

@@ -9,30 +9,48 @@
 
 #define NAME_BYTES_MAX 255u
 
+/* Pin what `named` says, or the newest state. Under the mutex under which the visible sequence
+ * moves: so the pin is there before any flush can drop what it needs. A reader's refresh is waited
+ * for, and then waits for this read to end. */
+static lore_status begin_read(lore_store *store, const struct named_snapshot_record *named,
+                              struct store_read *reading) {
+    struct commit_state *commit = &store->commit;
+    env_lock(store->env, commit->mutex);
+    while (commit->refreshing)
+        env_wait(store->env, commit->changed, commit->mutex);
+    reading->sequence = named != NULL ? named->sequence : atomic_load(&commit->visible_sequence);
+    reading->row_watermark =
+        named != NULL ? named->row_watermark : atomic_load(&commit->visible_row);
+    lore_status status = lsm_pin(store->lsm, reading->sequence);
+    reading->pinned = status == LORE_OK;
+    reading->counted = reading->pinned && store->options.read_only;
+    if (reading->counted) commit->reading++;
+    env_unlock(store->env, commit->mutex);
+    return status;
+}
+
 lore_status store_read_begin(lore_store *store, const lore_snapshot *snapshot,
                              struct store_read *reading) {
     reading->pinned = false;
+    reading->counted = false;
     if (snapshot != NULL) {
         if (snapshot->store != store)
             return fail(LORE_MISUSE, "the snapshot belongs to another store");
-        reading->sequence = snapshot->sequence;
-        reading->row_watermark = snapshot->row_watermark;
+        reading->sequence = snapshot->reading.sequence;
+        reading->row_watermark = snapshot->reading.row_watermark;
         return LORE_OK;
     }
-    /* Under the mutex under which the visible sequence moves: so the pin is there before any flush
-     * can drop what it needs. */
-    env_lock(store->env, store->commit.mutex);
-    reading->sequence = atomic_load(&store->commit.visible_sequence);
-    reading->row_watermark = atomic_load(&store->commit.visible_row);
-    lore_status status = lsm_pin(store->lsm, reading->sequence);
-    env_unlock(store->env, store->commit.mutex);
-    reading->pinned = status == LORE_OK;
-    return status;
+    return begin_read(store, NULL, reading);
 }
 
 void store_read_end(lore_store *store, struct store_read *reading) {
     if (reading->pinned) lsm_unpin(store->lsm, reading->sequence);
     reading->pinned = false;
+    if (!reading->counted) return;
+    reading->counted = false;
+    env_lock(store->env, store->commit.mutex);
+    if (--store->commit.reading == 0) env_broadcast(store->env, store->commit.changed);
+    env_unlock(store->env, store->commit.mutex);
 }
 
 static lore_status snapshot_new(lore_store *store, lore_snapshot **snapshot) {
@@ -43,40 +61,39 @@ static lore_status snapshot_new(lore_store *store, lore_snapshot **snapshot) {
     return LORE_OK;
 }
 
-static void snapshot_opened(lore_store *store) {
+/* The newest state, or that of a named one. */
+static lore_status snapshot_make(lore_store *store, const struct named_snapshot_record *named,
+                                 lore_snapshot **snapshot) {
+    lore_snapshot *made;
+    TRY(snapshot_new(store, &made));
+    lore_status status = begin_read(store, named, &made->reading);
+    if (status != LORE_OK) {
+        mem_put(&store->query_allocator.base, made, sizeof *made);
+        return status;
+    }
     store_object_opened(store);
     atomic_fetch_add(&store->snapshots_open, 1);
+    *snapshot = made;
+    return LORE_OK;
 }
 
 lore_status lore_snapshot_create(lore_store *store, lore_snapshot **snapshot) {
     *snapshot = NULL;
     TRY(store_check(store, false));
-    lore_snapshot *made;
-    TRY(snapshot_new(store, &made));
-    struct store_read reading;
-    lore_status status = store_read_begin(store, NULL, &reading);
-    if (status != LORE_OK) {
-        mem_put(&store->query_allocator.base, made, sizeof *made);
-        return status;
-    }
-    made->sequence = reading.sequence; /* the pin is the snapshot's now */
-    made->row_watermark = reading.row_watermark;
-    snapshot_opened(store);
-    *snapshot = made;
-    return LORE_OK;
+    return snapshot_make(store, NULL, snapshot);
 }
 
 void lore_snapshot_release(lore_snapshot *snapshot) {
     if (snapshot == NULL) return;
     lore_store *store = snapshot->store;
-    lsm_unpin(store->lsm, snapshot->sequence);
+    store_read_end(store, &snapshot->reading);
     atomic_fetch_sub(&store->snapshots_open, 1);
     mem_put(&store->query_allocator.base, snapshot, sizeof *snapshot);
     store_object_closed(store);
 }
 
 uint64_t lore_snapshot_sequence(const lore_snapshot *snapshot) {
-    return snapshot->sequence;
+    return snapshot->reading.sequence;
 }
 
 /* ---- named ---- */
@@ -173,18 +190,7 @@ lore_status lore_snapshot_open(lore_store *store, const char *name, lore_snapsho
     TRY(store_check(store, false));
     struct named_snapshot_record record;
     TRY(read_named(store, name, &record));
-    lore_snapshot *made;
-    TRY(snapshot_new(store, &made));
-    lore_status status = lsm_pin(store->lsm, record.sequence);
-    if (status != LORE_OK) {
-        mem_put(&store->query_allocator.base, made, sizeof *made);
-        return status;
-    }
-    made->sequence = record.sequence;
-    made->row_watermark = record.row_watermark;
-    snapshot_opened(store);
-    *snapshot = made;
-    return LORE_OK;
+    return snapshot_make(store, &record, snapshot);
 }
 
 lore_status lore_snapshot_drop(lore_store *store, const char *name) {

@@ -84,6 +84,7 @@ struct store_read {
     uint64_t sequence;
     uint64_t row_watermark; /* rows below it are visible */
     bool pinned;
+    bool counted; /* a read-only handle's refresh waits for it */
 };
 MUST_USE lore_status store_read_begin(lore_store *store, const lore_snapshot *snapshot,
                                       struct store_read *reading);

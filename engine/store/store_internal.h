@@ -47,6 +47,9 @@ struct commit_state {
     _Atomic uint64_t last_sync_us;     /* monotonic */
     _Atomic int poisoned;          /* lore_status */
     char poisoned_message[512];    /* written once, before `poisoned` */
+    /* Read-only handles, under mutex: a refresh has the store for itself, since the writer keeps nothing for a reader. */
+    bool refreshing;
+    uint64_t reading;              /* reads of the current state under way */
 };
 
 struct background_state {
@@ -76,8 +79,7 @@ struct space_table {
 
 struct lore_snapshot {
     lore_store *store;
-    uint64_t sequence;
-    uint64_t row_watermark;
+    struct store_read reading;     /* its pin lives as long as the snapshot */
 };
 
 struct lore_store {
