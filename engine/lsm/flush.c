@@ -6,6 +6,7 @@
 
 #include <assert.h>
 
+#include "base/merge.h"
 #include "lsm/background.h"
 #include "lsm/sources.h"
 #include "lsm/write_filter.h"
@@ -103,6 +104,7 @@ static lore_status put_vector(struct flush *flush, const struct entry *entry) {
     return table_builder_add(flush->table, &moved);
 }
 
+/* What merges may be combined with stays in the table, whatever its size. */
 static lore_status keep(void *context, const struct entry *entry) {
     struct flush *flush = context;
     TRY(open_table(flush));
@@ -110,7 +112,8 @@ static lore_status keep(void *context, const struct entry *entry) {
     case ENTRY_RANGE_DELETE: return table_builder_add_range_delete(flush->table, entry);
     case ENTRY_VECTOR: return put_vector(flush, entry);
     case ENTRY_PUT:
-        if (entry->value.size > flush->lsm->config.blob_threshold_bytes)
+        if (entry->value.size > flush->lsm->config.blob_threshold_bytes &&
+            !merge_is_valid(entry->value))
             return put_blob(flush, entry);
         return table_builder_add(flush->table, entry);
     default: return table_builder_add(flush->table, entry);

@@ -86,6 +86,7 @@ static lore_status install(struct lsm *lsm, const struct version_change *change,
         return status;
     }
     mark_dropped(lsm, change, from);
+    version_change_set_garbage(change, version);
 
     struct memtable *flushed = NULL;
     lsm->sys->ops->mutex_lock(lsm->sys, lsm->mutex);

@@ -156,6 +156,9 @@ MUST_USE lore_status version_change_to_edit(const struct version_change *change,
 /* A new version: `from` with the change applied, new files opened. One reference is the caller's. Fails without a trace. */
 MUST_USE lore_status version_apply(const struct version *from, const struct segment_context *context,
                                    const struct version_change *change, struct version **version);
+/* Garbage is a number beside the shape, and older versions see the new one too. So it is set apart, once the change is
+ * committed: a change that failed and is made again must not count twice. */
+void version_change_set_garbage(const struct version_change *change, const struct version *version);
 /* From the catalog's 'S' records, at open. Files that fail to open become broken slots, never a failure here (but
  * LORE_NO_MEMORY and LORE_IO are). With `strict` a missing file is LORE_NOT_FOUND: a read-only opener starts again. */
 MUST_USE lore_status version_load(struct catalog *catalog, const struct segment_context *context,

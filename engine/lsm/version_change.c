@@ -306,8 +306,8 @@ static lore_status add_parts(const struct version_change *change,
     return LORE_OK;
 }
 
-/* Garbage is a number beside the shape: older versions see the new one too. */
-static void set_garbage(const struct version_change *change, const struct version *version) {
+void version_change_set_garbage(const struct version_change *change,
+                                const struct version *version) {
     for (size_t i = 0; i < version->values_count; i++) {
         const struct garbage_change *garbage = garbage_of(change, version->values[i]->summary.id);
         if (garbage == NULL) continue;
@@ -324,7 +324,6 @@ lore_status version_apply(const struct version *from, const struct segment_conte
     if (status == LORE_OK) status = change_parts(change, &parts);
     if (status == LORE_OK) status = add_parts(change, context, &parts);
     if (status == LORE_OK) status = version_build(&parts, from->number + 1, version);
-    if (status == LORE_OK) set_garbage(change, *version);
     version_parts_deinit(&parts);
     return status;
 }
