@@ -18,6 +18,7 @@
  * 100 memories: no update is lost, no index entry left over.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "support.h"
@@ -27,16 +28,16 @@ enum { PAIRS_A = 1, PAIRS_B = 2, MARKS = 3, COUNTERS = 4 };
 #define WRITERS         3
 #define KEYS_PER_WRITER 48
 #define PAIRS_MAX       (WRITERS * KEYS_PER_WRITER)
-#define WRITES          700u
+#define WRITES          1500u
 #define MEMORY_WRITERS  2
 #define MEMORIES        24
-#define MEMORY_WRITES   160u
+#define MEMORY_WRITES   300u
 #define KINDS           5u
 #define VALUE_BYTES_MAX 2600
 #define SPACE           "space"
 #define COUNTERS_COUNT  100
 #define INCREMENTERS    2
-#define ROUNDS_OF_ALL   4u /* each counter is raised so often by each thread */
+#define ROUNDS_OF_ALL   30u /* each counter is raised so often by each thread */
 
 static lore_store *store;
 static char folder[TEST_PATH_BYTES];
@@ -628,6 +629,7 @@ static void raise_counter(unsigned counter, lore_batch *batch, lore_buffer *buff
             MUST(lore_batch_require_unchanged(batch, COUNTERS, name, sequence));
         else
             MUST(lore_batch_require_absent(batch, COUNTERS, name));
+        if (number % 3 == 0) sched_yield(); /* so that the threads meet */
         int size = snprintf(value, sizeof value, "%" PRIu64, number + 1);
         MUST(lore_batch_put(batch, COUNTERS, name, (lore_slice){value, (size_t)size}));
         status = lore_write(store, batch, NULL);
@@ -678,7 +680,7 @@ static void counters_lose_nothing(void) {
 #define SHARED_MEMORIES 100
 
 static void updater(struct worker *worker) {
-    for (uint64_t i = 0; i < 2 * SHARED_MEMORIES * scale; i++) {
+    for (uint64_t i = 0; i < 5 * SHARED_MEMORIES * scale; i++) {
         struct memory_text made;
         /* In the same order in both threads, so that they meet. */
         make_memory(&made, (unsigned)(i % SHARED_MEMORIES),
