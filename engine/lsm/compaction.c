@@ -364,6 +364,7 @@ static lore_status install_output(struct compaction *c, struct step_count *count
     TRY(write_filter_end_key(&c->filter));
     lore_slice upto = last_taken(c);
     bool whole_rest = c->at_end && !c->rest_stays;
+    assert(c->at_end || c->position.size > 0); /* no key at all would stand for all keys */
     TRY(write_filter_range_deletes(&c->filter.config, bytes_slice(&c->job.done),
                                    whole_rest ? slice(NULL, 0) : upto));
     struct version_change change;
@@ -442,6 +443,10 @@ static lore_status pass(struct compaction *c, const struct source *top, struct s
 
 /* ---- steps ---- */
 
+static uint64_t top_bytes(const struct source *top) {
+    return top->run->tables[top->table].handle->summary.bytes;
+}
+
 /* Before the first version of a key. *stop: the output is to be installed, or the cursors have
  * moved on. */
 static lore_status at_key(struct compaction *c, const struct source *top, struct step_count *count,
@@ -456,11 +461,18 @@ static lore_status at_key(struct compaction *c, const struct source *top, struct
         c->output_is_full = true;
         return LORE_OK;
     }
-    if (bytes >= table_bytes_max || c->input_bytes >= INPUT_TABLES_MAX * table_bytes_max) {
+    /* Not before a key was taken: opening the inputs may read more than a few tables' worth. */
+    bool is_full =
+        bytes >= table_bytes_max || c->input_bytes >= INPUT_TABLES_MAX * table_bytes_max;
+    if (is_full && !nothing_taken) {
         c->output_is_full = true;
         return LORE_OK;
     }
-    if ((nothing_taken || bytes == 0 || bytes >= pass_bytes_min(c)) && can_pass(c, top)) {
+    /* A large table is passed even if the output before it stays small: else one key more in a
+     * table would shift the cuts of all that follow. */
+    if ((nothing_taken || bytes == 0 || bytes >= pass_bytes_min(c) ||
+         2 * top_bytes(top) >= table_bytes_max) &&
+        can_pass(c, top)) {
         if (nothing_taken) return pass(c, top, count, damaged);
         c->output_is_full = true;
         return LORE_OK;

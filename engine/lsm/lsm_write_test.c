@@ -465,6 +465,30 @@ static void test_range_deletes_reach_quiet_tables(void **state) {
     world_destroy(&w);
 }
 
+/* Inputs without entries, before the last run: all of it stays. */
+static void test_nothing_but_range_deletes(void **state) {
+    (void)state;
+    static struct world w;
+    world_defaults(&w, 16);
+    w.config.fan_in = 2;
+    world_create(&w);
+    for (uint32_t i = 20; i < 50; i++)
+        world_write(&w, ENTRY_PUT, i, 200);
+    world_flush(&w);
+    assert_ok(lsm_compact_begin(w.lsm));
+    world_settle(&w, 64 << 10);
+    for (uint32_t i = 0; i < 8; i++) {
+        world_delete_range(&w, i, 10);
+        world_flush(&w);
+        world_settle(&w, 64 << 10);
+        check_all(&w);
+    }
+    struct lsm_stats stats;
+    lsm_stats_get(w.lsm, &stats);
+    assert_true(stats.compactions >= 2);
+    world_destroy(&w);
+}
+
 /* Small value files, one a flush, do not become many. */
 static void test_small_files_are_joined(void **state) {
     (void)state;
@@ -548,6 +572,7 @@ int main(void) {
         cmocka_unit_test(test_covered_tables_go_unread),
         cmocka_unit_test(test_newer_tables_are_not_covered),
         cmocka_unit_test(test_range_deletes_reach_quiet_tables),
+        cmocka_unit_test(test_nothing_but_range_deletes),
         cmocka_unit_test(test_small_files_are_joined),
         cmocka_unit_test(test_device_flushes_of_a_memtable),
         cmocka_unit_test(test_pressure),
