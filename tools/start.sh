@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 sh tools/install-packages.sh
 if [ ! -f build/build.ninja ]; then
-    meson setup build --buildtype=release -Dtests=false >build-setup.log 2>&1 || { cat build-setup.log >&2; exit 1; }
+    meson setup build --buildtype=release -Doptimization=2 -Dtests=false >build-setup.log 2>&1 || { cat build-setup.log >&2; exit 1; }
     rm -f build-setup.log
 fi
 ninja -C build >build/build.log 2>&1 || { tail -n 40 build/build.log >&2; exit 1; }
@@ -20,5 +20,5 @@ run() {
 run lore init
 run lore import docs/sample/conversation.jsonl
 run lore chat-history --session dolomites/2025-03-03 --limit 3
-run lore search "train" --ignore-case --limit 2
+run lore search train --ignore-case --limit 2
 run lore verify
