@@ -268,7 +268,7 @@ void distance_many(const struct distance *distance, const void *rows, size_t str
 }
 
 float distance_one(const struct distance *distance, const void *row) {
-    float value;
+    float value = 0;
     distance_many(distance, row, 0, 1, &value);
     return value;
 }

@@ -114,8 +114,9 @@ static lore_status open_locked(struct fs_memory *memory, const char *path, char 
                                size_t real_size) {
     struct native *native = native_find(memory, path);
     if (native == NULL) TRY(native_start(memory, path, &native));
-    assert(strlen(native->real) < real_size);
-    memcpy(real, native->real, strlen(native->real) + 1);
+    size_t size = strlen(native->real) + 1;
+    if (size > real_size) return fail(LORE_INVALID, "%s: path too long", native->real);
+    memcpy(real, native->real, size);
     native->users++;
     return LORE_OK;
 }
