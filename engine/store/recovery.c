@@ -11,7 +11,7 @@
  *
  * A log that holds more than a memtable (the store is opened with less memory than it was written
  * with) is flushed on the way: such a flush leaves the log in place, since the memtable's log
- * number is still that of the log before.
+ * number is still that of the log before. After a crash the rest is read again from there.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -284,6 +284,10 @@ lore_status store_recover(lore_store *store) {
     uint64_t number = state.first_log;
     for (;; number++) {
         TRY(layout_log_path(path, store->dir, number));
+        /* A flush on the way must leave this log in place: until it has been read to its end, what
+         * is in memory counts as being of the one before. */
+        store->commit.log_number = number - 1;
+        lsm_set_log_number(store->lsm, number - 1);
         lore_status status = replay_log(&replay, path, number, number > state.first_log);
         if (status == LORE_NOT_FOUND && number > state.first_log) break;
         if (status == LORE_NOT_FOUND)
@@ -298,11 +302,11 @@ lore_status store_recover(lore_store *store) {
                 "; acknowledged writes lie beyond, so the store does not open. Restore a backup",
                 path, replay.end.end, replay.end.promised);
         replay.number = number;
-        store->commit.log_number = number;
-        lsm_set_log_number(store->lsm, number);
     }
     if (sweep.highest >= number)
         return fail(LORE_CORRUPTION, "%s: missing, but later logs are there", path);
+    store->commit.log_number = replay.number;
+    lsm_set_log_number(store->lsm, replay.number);
     TRY(layout_log_path(path, store->dir, replay.number));
     if (replay.end.ending == LOG_ENDS_TORN) TRY(keep_tail(&replay, path));
     TRY(continue_log(&replay, path));
