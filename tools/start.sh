@@ -14,7 +14,7 @@ LORE_MEMORY_PATH=build/sample-memory
 export LORE_MEMORY_PATH
 rm -rf "$LORE_MEMORY_PATH"
 run() {
-    printf '$ %s\n' "$*"
+    printf '+ %s\n' "$*"
     build/tools/"$@"
 }
 run lore init

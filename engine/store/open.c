@@ -188,9 +188,11 @@ static lore_status start_catalog(lore_store *store) {
                                     .read_only = store->options.read_only};
     struct catalog_opened opened;
     TRY(catalog_open(&config, &store->catalog, &opened));
+    /* A restored generation comes without one. */
+    bool expected = strcmp(opened.reason, "there was none") == 0;
     if (opened.rebuilt)
-        log_write(&store->logger, LORE_LOG_WARNING, "%s/catalog.mdb: rebuilt from edits: %s",
-                  store->dir, opened.reason);
+        log_write(&store->logger, expected ? LORE_LOG_INFO : LORE_LOG_WARNING,
+                  "%s/catalog.mdb: rebuilt from edits: %s", store->dir, opened.reason);
     store->segments.identity = *catalog_identity(store->catalog);
     struct bytes value = bytes_empty(&store->work_allocator.base);
     struct catalog_key key = schema_key('F');
