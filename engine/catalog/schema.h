@@ -6,7 +6,7 @@
  *   'C'                     counters: segment ids, run ids, space numbers
  *   'L'                     log: which log files still count
  *   'S' be64 id             segment: its state, where it stands in the tree, its summary
- *   'J' be64 slot           job: a compaction in progress
+ *   'J' be64 slot           job: a merge in progress (slots 0 and 1); a compaction that was asked for (slot 2)
  *   'N' name                named snapshot
  *   'E' name                embedding space
  *   'Q' be64 number         quarantine: a range or a file set aside

@@ -25,6 +25,9 @@
 /* Under so much memory only one kind of work keeps its cursors open. */
 #define ROOMY_BUDGET_BYTES (UINT64_C(32) << 20)
 #define REASON_BYTES_MAX   512u
+/* Whoever asks for a compaction within so long of one that did not come to its end goes on with it:
+ * else a process that is killed now and then would never see the end of one. */
+#define RESUME_US INT64_C(3600000000)
 
 struct blocked {
     bool is_run; /* else a value file */
@@ -35,13 +38,13 @@ struct background {
     struct lsm *lsm;
     struct flush *flush;
     struct compaction *merges[JOB_SLOTS]; /* NULL: none */
-    bool main_is_full; /* the main merge is all of a compaction that was asked for */
     struct rewrite *rewrite;
     bool main_goes_next;
     struct blocked *blocked; /* until reopened */
     size_t blocked_count, blocked_capacity;
-    bool compacted;        /* the merge that was asked for is done; value files remain */
-    uint64_t compact_mark; /* segments from this id on were written since it was asked for */
+    /* Of the compaction that was asked for, perhaps in another life: segments from fresh_from on
+     * were written since; 0: none was. What was flushed before asked_at is to be part of it. */
+    uint64_t fresh_from, asked_at;
 
     /* read by other threads */
     _Atomic bool stepping;
@@ -69,9 +72,11 @@ static uint32_t buffers_bytes(const struct lsm *lsm) {
 
 /* ---- life ---- */
 
+/* `fresh_from`: for a compaction that was asked for; 0: as little as will do. */
 static lore_status start_merge(struct background *background, struct job_record *job, uint8_t slot,
-                               bool pass_tables) {
-    struct compaction_config config = {*job, slot, pass_tables, buffers_bytes(background->lsm)};
+                               uint64_t fresh_from) {
+    struct compaction_config config = {*job, slot, fresh_from == 0, fresh_from,
+                                       buffers_bytes(background->lsm)};
     return compaction_create(background->lsm, &config, &background->merges[slot]);
 }
 
@@ -88,21 +93,117 @@ static bool job_is_there(const struct lsm *lsm, const struct job_record *job) {
     return false;
 }
 
-static lore_status take_up_job(struct background *background, uint8_t slot) {
-    struct lsm *lsm = background->lsm;
+static lore_status read_job(struct lsm *lsm, uint8_t slot, struct job_record *job, bool *found) {
     struct bytes value = bytes_empty(lsm->work);
     struct catalog_key key = schema_key_number('J', slot);
     env_lock(lsm->config.context->env, lsm->config.catalog_mutex);
     lore_status status = catalog_get(lsm->config.catalog, catalog_key_slice(&key), &value);
     env_unlock(lsm->config.context->env, lsm->config.catalog_mutex);
-    struct job_record job;
-    bool found = status == LORE_OK;
-    if (found) status = job_record_decode(bytes_slice(&value), lsm->work, &job);
+    *found = status == LORE_OK;
+    if (*found) status = job_record_decode(bytes_slice(&value), lsm->work, job);
     bytes_free(&value);
-    if (!found || status != LORE_OK) return status == LORE_NOT_FOUND ? LORE_OK : status;
-    if (job_is_there(lsm, &job)) return start_merge(background, &job, slot, true);
+    return status == LORE_NOT_FOUND ? LORE_OK : status;
+}
+
+static lore_status take_up_job(struct background *background, uint8_t slot) {
+    struct lsm *lsm = background->lsm;
+    struct job_record job;
+    bool found;
+    TRY(read_job(lsm, slot, &job, &found));
+    if (!found) return LORE_OK;
+    if (job_is_there(lsm, &job))
+        return start_merge(background, &job, slot, slot == JOB_MAIN ? background->fresh_from : 0);
     job_record_deinit(&job);
     return LORE_OK;
+}
+
+/* ---- a compaction that was asked for, remembered until it ends ---- */
+
+/* Of the pinned sequence numbers: with others, other versions may go. */
+static lore_status pins_check(struct lsm *lsm, uint8_t check[8]) {
+    uint64_t *pins;
+    size_t count;
+    TRY(lsm_pins_copy(lsm, lsm->work, &pins, &count));
+    put_be64(check, check64(pins, count * sizeof *pins));
+    mem_put(lsm->work, pins, count * sizeof *pins);
+    return LORE_OK;
+}
+
+/* The one that is remembered, if it is not too old. */
+static lore_status read_asked(struct background *background, struct job_record *asked,
+                              bool *found) {
+    struct lsm *lsm = background->lsm;
+    TRY(read_job(lsm, JOB_ASKED, asked, found));
+    if (!*found) return LORE_OK;
+    int64_t age_us = env_now_us(lsm->config.context->env) - (int64_t)asked->output_run_order;
+    if (age_us >= 0 && age_us < RESUME_US && asked->output_run <= lsm->segment_next) return LORE_OK;
+    job_record_deinit(asked);
+    *found = false;
+    return LORE_OK;
+}
+
+static lore_status take_up_asked(struct background *background) {
+    struct job_record asked;
+    bool found;
+    TRY(read_asked(background, &asked, &found));
+    if (!found) return LORE_OK;
+    background->fresh_from = asked.output_run;
+    job_record_deinit(&asked);
+    return LORE_OK;
+}
+
+static lore_status remember_asked(struct background *background, const uint8_t check[8]) {
+    struct lsm *lsm = background->lsm;
+    struct job_record asked = {.output_run = background->fresh_from,
+                               .output_run_order = (uint64_t)env_now_us(lsm->config.context->env),
+                               .done = bytes_empty(lsm->work)};
+    struct bytes value = bytes_empty(lsm->work);
+    struct catalog_edit edit;
+    catalog_edit_init(&edit, lsm->work);
+    struct catalog_key key = schema_key_number('J', JOB_ASKED);
+    lore_status status = bytes_set(&asked.done, slice(check, 8));
+    if (status == LORE_OK) status = job_record_encode(&asked, &value);
+    if (status == LORE_OK)
+        status = catalog_edit_put(&edit, catalog_key_slice(&key), bytes_slice(&value));
+    if (status == LORE_OK) status = lsm_commit(lsm, &edit);
+    catalog_edit_deinit(&edit);
+    bytes_free(&value);
+    job_record_deinit(&asked);
+    return status == LORE_FULL ? LORE_OK : status; /* it is what makes room */
+}
+
+/* It has come to its end. */
+static lore_status end_asked(struct background *background) {
+    struct lsm *lsm = background->lsm;
+    struct job_record asked;
+    bool found;
+    background->fresh_from = 0;
+    atomic_store(&background->compacting, false);
+    TRY(read_job(lsm, JOB_ASKED, &asked, &found));
+    if (!found) return LORE_OK;
+    job_record_deinit(&asked);
+    struct catalog_edit edit;
+    catalog_edit_init(&edit, lsm->work);
+    struct catalog_key key = schema_key_number('J', JOB_ASKED);
+    lore_status status = catalog_edit_delete(&edit, catalog_key_slice(&key));
+    if (status == LORE_OK) status = lsm_commit(lsm, &edit);
+    catalog_edit_deinit(&edit);
+    return status == LORE_FULL ? LORE_OK : status;
+}
+
+/* Whether all that was asked for is one run, written since; value files may remain. */
+static bool is_compacted(const struct background *background, const struct policy_shape *shape) {
+    const struct version *version = background->lsm->version;
+    const struct policy_run *last = policy_last_run(shape);
+    for (size_t r = 0; r < version->runs_count; r++) {
+        const struct run *run = &version->runs[r];
+        bool is_last = last != NULL && run->id == last->id;
+        uint64_t from = is_last ? background->fresh_from : background->asked_at;
+        for (size_t t = 0; t < run->count; t++) {
+            if (run->tables[t].handle->summary.id < from) return false;
+        }
+    }
+    return true;
 }
 
 lore_status background_create(struct lsm *lsm, struct background **out) {
@@ -110,7 +211,8 @@ lore_status background_create(struct lsm *lsm, struct background **out) {
     TRY(mem_new(lsm->allocator, sizeof(struct background), &memory));
     struct background *background = memory;
     background->lsm = lsm;
-    lore_status status = take_up_job(background, JOB_MAIN);
+    lore_status status = take_up_asked(background);
+    if (status == LORE_OK) status = take_up_job(background, JOB_MAIN);
     if (status == LORE_OK) status = take_up_job(background, JOB_SMALL);
     if (status != LORE_OK) {
         background_destroy(background);
@@ -163,7 +265,7 @@ static bool file_is_busy(void *context, uint64_t file) {
 
 static bool file_is_fresh(void *context, uint64_t file) {
     const struct background *background = context;
-    return file >= background->compact_mark;
+    return file >= background->fresh_from;
 }
 
 /* ---- damage ---- */
@@ -311,7 +413,6 @@ static lore_status step_merge(struct background *background, uint8_t slot, uint6
         return status;
     }
     if (status != LORE_OK || !done) return status;
-    if (slot == JOB_MAIN && background->main_is_full) background->compacted = true;
     totals->compactions++;
     end_merge(background, slot);
     return LORE_OK;
@@ -413,9 +514,8 @@ static lore_status start_choice(struct background *background, uint8_t slot,
         if (find_run(lsm->version, choice->ids[i], &level) != NULL && level < job.input_level)
             job.input_level = level;
     }
-    bool full = atomic_load(&background->compacting) && choice->everything;
-    if (slot == JOB_MAIN) background->main_is_full = full;
-    return start_merge(background, &job, slot, !full);
+    bool asked = slot == JOB_MAIN && choice->into_last && atomic_load(&background->compacting);
+    return start_merge(background, &job, slot, asked ? background->fresh_from : 0);
 }
 
 static lore_status act_on(struct background *background, const struct policy_choice *choice,
@@ -449,20 +549,20 @@ static lore_status choose(struct background *background, struct step_count *coun
     struct shape shape;
     bool compacting = atomic_load(&background->compacting);
     TRY(shape_init(&shape, lsm->work, lsm->version, &marks));
+    bool compacted = compacting && is_compacted(background, &shape.policy);
     lore_status status = LORE_OK;
     if (small_is_free && policy_choose_small(&shape.policy, &limits, &choice)) {
         status = start_choice(background, JOB_SMALL, &choice);
-    } else if (main_is_free && policy_choose_main(&shape.policy, &limits, compacting,
-                                                  background->compacted, &choice)) {
+    } else if (main_is_free &&
+               policy_choose_main(&shape.policy, &limits, compacting, compacted, &choice)) {
         /* What comes up after the values' turn is ordinary work. */
-        if (compacting && background->compacted && choice.kind != POLICY_REWRITE &&
-            choice.kind != POLICY_DROP)
-            atomic_store(&background->compacting, false);
-        status = act_on(background, &choice, count);
+        if (compacted && choice.kind != POLICY_REWRITE && choice.kind != POLICY_DROP)
+            status = end_asked(background);
+        if (status == LORE_OK) status = act_on(background, &choice, count);
     } else {
         atomic_store(&background->settled_pin, marks.oldest_pin);
         atomic_store(&background->settled_version, lsm->version->number);
-        if (main_is_free && small_is_free) atomic_store(&background->compacting, false);
+        if (compacting && main_is_free && small_is_free) status = end_asked(background);
     }
     shape_deinit(&shape);
     return status;
@@ -569,8 +669,16 @@ lore_status lsm_compact_begin(struct lsm *lsm) {
         if (atomic_load(&lsm->version->values[i]->garbage_values) > 0)
             total += lsm->version->values[i]->summary.bytes;
     }
-    background->compacted = false;
-    background->compact_mark = lsm->segment_next;
+    struct job_record asked;
+    bool found;
+    uint8_t check[8];
+    TRY(pins_check(lsm, check));
+    TRY(read_asked(background, &asked, &found));
+    background->asked_at = background->fresh_from = lsm->segment_next;
+    if (found && slice_equal(bytes_slice(&asked.done), slice(check, sizeof check)))
+        background->fresh_from = asked.output_run;
+    if (found) job_record_deinit(&asked);
+    TRY(remember_asked(background, check));
     atomic_store(&background->settled_version, 0);
     atomic_store(&background->compact_done, 0);
     atomic_store(&background->compact_total, total);

@@ -16,8 +16,10 @@ void background_unlink(struct lsm *lsm, enum segment_kind kind, uint64_t id);
 void background_unlink_added(struct lsm *lsm, const struct version_change *change);
 MUST_USE lore_status background_sync_dir(struct lsm *lsm);
 
-/* The record of a merge in progress: one for level 0, one for the rest. */
-enum job_slot { JOB_MAIN = 0, JOB_SMALL = 1, JOB_SLOTS };
+/* The record of a merge in progress: one for level 0, one for the rest. JOB_ASKED is the record of a
+ * compaction that was asked for and has not ended: output_run is the first segment id that was free
+ * then, output_run_order when it was asked for last, done a check of the pinned sequences. */
+enum job_slot { JOB_MAIN = 0, JOB_SMALL = 1, JOB_SLOTS, JOB_ASKED = JOB_SLOTS };
 
 /* Values that lost their reference, by the logical id of their file. */
 struct garbage_entry {

@@ -386,15 +386,18 @@ static uint64_t pass_bytes_min(const struct compaction *c) {
 
 /* Whether the cursor stands at the first key of a table that the merge need not read. */
 static bool can_pass(const struct compaction *c, const struct source *top) {
-    if (!c->config.pass_tables || top->at != SOURCE_ENTRY) return false;
+    if (top->at != SOURCE_ENTRY) return false;
     const struct table_slot *slot = &top->run->tables[top->table];
     const struct segment_summary *summary = &slot->handle->summary;
+    bool is_fresh = c->config.fresh_from != 0 && top->run == c->output_run &&
+                    summary->id >= c->config.fresh_from;
+    if (!is_fresh && !c->config.pass_tables) return false;
     if (summary->range_deletes > 0 || summary->bytes < pass_bytes_min(c)) return false;
     lore_slice first = bytes_slice(&summary->first_key), last = bytes_slice(&summary->last_key);
     lore_slice taken = last_taken(c);
     if (taken.size > 0 && slice_compare(taken, first) >= 0) return false;
     uint8_t plain = 1u << ENTRY_PUT | 1u << ENTRY_PUT_BLOB | 1u << ENTRY_VECTOR_ROW;
-    if (c->job.drop_deletes && (summary->kinds_present & ~plain) != 0) return false;
+    if (!is_fresh && c->job.drop_deletes && (summary->kinds_present & ~plain) != 0) return false;
     if (c->job.drop_deletes && top->run != c->output_run && c->lsm->config.hooks.drop != NULL)
         return false;
     for (size_t i = 0; i < c->cursor.count; i++) {
@@ -462,8 +465,7 @@ static lore_status at_key(struct compaction *c, const struct source *top, struct
         return LORE_OK;
     }
     /* Not before a key was taken: opening the inputs may read more than a few tables' worth. */
-    bool is_full =
-        bytes >= table_bytes_max || c->input_bytes >= INPUT_TABLES_MAX * table_bytes_max;
+    bool is_full = bytes >= table_bytes_max || c->input_bytes >= INPUT_TABLES_MAX * table_bytes_max;
     if (is_full && !nothing_taken) {
         c->output_is_full = true;
         return LORE_OK;

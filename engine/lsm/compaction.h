@@ -25,6 +25,7 @@ struct compaction_config {
     struct job_record job;  /* moved in, also on failure */
     uint8_t slot;           /* of the job's record in the catalog: 'J' be64 slot */
     bool pass_tables;       /* leave alone or move tables that nothing overlaps */
+    uint64_t fresh_from;    /* else leave alone those of the last run from this id on; 0: none */
     uint32_t buffers_bytes; /* for reading ahead, of all cursors together */
 };
 
