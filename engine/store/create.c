@@ -96,39 +96,51 @@ lore_status store_sweep_generations(const lore_env *env, const char *path) {
     return env->fs->ops->list(env->fs, path, sweep_entry, &sweep);
 }
 
-struct emptiness {
-    bool holds_segments;
+struct content_search {
+    const lore_env *env;
+    char dir[PATH_BYTES_MAX];
+    bool found;
 };
 
+/* Segments, or a log with more in it than the header that creation writes. */
 static lore_status look_for_content(void *context, const struct dir_entry *entry) {
-    struct emptiness *emptiness = context;
+    struct content_search *search = context;
     enum segment_kind kind;
-    uint64_t id;
-    if (segment_file_name_parse(entry->name, &kind, &id)) emptiness->holds_segments = true;
+    uint64_t number, size = 0;
+    if (segment_file_name_parse(entry->name, &kind, &number)) search->found = true;
+    if (!layout_log_parse(entry->name, &number)) return LORE_OK;
+    char path[PATH_BYTES_MAX];
+    bool is_dir;
+    uint32_t mode;
+    TRY(path_join(path, search->dir, entry->name));
+    TRY(search->env->fs->ops->stat(search->env->fs, path, &size, &is_dir, &mode));
+    if (size > LOG_HEADER_BYTES || number > 1) search->found = true;
     return LORE_OK;
 }
 
-/* A folder with segments but no CURRENT is a damaged store, not an unfinished creation: leave it
- * alone. */
-static lore_status refuse_damaged(const lore_env *env, const char *path, const char *dir) {
-    struct emptiness emptiness = {false};
-    lore_status status = env->fs->ops->list(env->fs, dir, look_for_content, &emptiness);
-    if (status == LORE_NOT_FOUND) return LORE_OK;
-    if (status == LORE_OK && emptiness.holds_segments)
-        status = fail(
-            LORE_CORRUPTION,
-            "%s: CURRENT is missing but %s holds segments; nothing was created. If g-000001 is the "
-            "generation that was live, restore a backup, or put CURRENT back",
-            path, dir);
-    return status;
+/* A generation with content but no CURRENT is a damaged store, or a restore that stopped just before
+ * its last step; not an unfinished creation. Leave it alone. */
+static lore_status refuse_damaged(void *context, const struct dir_entry *entry) {
+    const struct sweep *sweep = context;
+    uint64_t generation;
+    bool building;
+    if (!layout_generation_parse(entry->name, &generation, &building) || building) return LORE_OK;
+    struct content_search search = {.env = sweep->env};
+    TRY(path_join(search.dir, sweep->path, entry->name));
+    TRY(sweep->env->fs->ops->list(sweep->env->fs, search.dir, look_for_content, &search));
+    if (!search.found) return LORE_OK;
+    return fail(LORE_CORRUPTION,
+                "%s: CURRENT is missing but %s holds content; nothing was created. Put CURRENT back, "
+                "or restore a backup (which leaves %s alone)",
+                sweep->path, entry->name, entry->name);
 }
 
 lore_status store_create(const lore_env *env, const struct allocator *allocator, const char *path,
                          const lore_options *options) {
     char dir[PATH_BYTES_MAX];
     TRY(layout_generation_dir(dir, path, 1, false));
-    TRY(refuse_damaged(env, path, dir));
     struct sweep sweep = {.env = env, .path = path, .unpublished = true};
+    TRY(env->fs->ops->list(env->fs, path, refuse_damaged, &sweep));
     TRY(env->fs->ops->list(env->fs, path, sweep_entry, &sweep));
     struct current current = {.generation = 1};
     struct identity identity;

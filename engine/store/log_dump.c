@@ -32,6 +32,9 @@ static const char *kind_name(enum log_record_kind kind) {
 static lore_status dump_file(const lore_env *env, const char *path, lore_log_record_fn callback,
                              void *context, bool *stopped) {
     struct log_reader *reader;
+    bool unborn;
+    TRY(store_log_is_unborn(env, path, &unborn));
+    if (unborn) return LORE_OK;
     TRY(log_reader_open(env, env->allocator, path, LOG_FAMILY_WAL, (size_t)1 << 30, &reader));
     lore_status status = LORE_OK;
     struct log_end end = {0};

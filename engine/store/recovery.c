@@ -239,17 +239,17 @@ static lore_status sweep_log(void *context, const struct dir_entry *entry) {
     return fs_unlink(sweep->store->env, path);
 }
 
-/* A log that was being created when the machine stopped has no whole header, and nothing was
- * written to it: it is cleared away. The log before it is closed, so nothing is lost by that.
- * Anything that does have a header, or content, is left to the reader to judge. */
-static lore_status sweep_unborn_log(lore_store *store, uint64_t number, bool *removed) {
-    *removed = false;
-    char path[PATH_BYTES_MAX];
-    TRY(layout_log_path(path, store->dir, number));
+/* A log that was being created when the machine stopped, or is at this moment, has no whole header,
+ * and nothing was written to it. Anything that does have a header, or content, is left to the
+ * reader to judge. A log that is not there counts as unborn. */
+lore_status store_log_is_unborn(const lore_env *env, const char *path, bool *unborn) {
+    *unborn = true;
     struct file *file;
-    TRY(fs_open(store->env, path, FILE_READ, false, &file));
+    lore_status status = fs_open(env, path, FILE_READ, false, &file);
+    if (status == LORE_NOT_FOUND) return LORE_OK;
+    TRY(status);
     uint64_t size = 0;
-    lore_status status = file_size(file, &size);
+    status = file_size(file, &size);
     uint8_t head[LOG_HEADER_BYTES] = {0};
     size_t got = 0;
     if (status == LORE_OK) status = file_read(file, 0, head, sizeof head, &got);
@@ -259,11 +259,22 @@ static lore_status sweep_unborn_log(lore_store *store, uint64_t number, bool *re
     if (got == sizeof head) {
         /* A sound header that is not understood is a later version's: replay refuses it. */
         status = log_header_decode(head, path, LOG_FAMILY_WAL, &header);
-        if (status == LORE_OK || status == LORE_UNSUPPORTED) return LORE_OK;
+        *unborn = status != LORE_OK && status != LORE_UNSUPPORTED;
     }
     if (size > LOG_HEADER_BYTES)
         for (uint64_t i = 0; i < got; i++)
-            if (head[i] != 0) return LORE_OK; /* damaged, not unborn: replay reports it */
+            if (head[i] != 0) *unborn = false; /* damaged, not unborn: replay reports it */
+    return LORE_OK;
+}
+
+/* The log before an unborn one is closed, so nothing is lost by clearing it away. */
+static lore_status sweep_unborn_log(lore_store *store, uint64_t number, bool *removed) {
+    *removed = false;
+    char path[PATH_BYTES_MAX];
+    bool unborn;
+    TRY(layout_log_path(path, store->dir, number));
+    TRY(store_log_is_unborn(store->env, path, &unborn));
+    if (!unborn) return LORE_OK;
     log_write(&store->logger, LORE_LOG_INFO, "%s: never finished; removed", path);
     TRY(fs_unlink(store->env, path));
     *removed = true;
@@ -379,15 +390,6 @@ static lore_status read_promised_log(lore_store *store, const char *path, uint64
     return status;
 }
 
-/* One that the writer is just making has no header yet, and nothing in it. */
-static bool log_is_there(lore_store *store, const char *path) {
-    struct fs *fs = store->env->fs;
-    uint64_t size;
-    bool is_dir;
-    uint32_t mode;
-    return fs->ops->stat(fs, path, &size, &is_dir, &mode) == LORE_OK && size >= LOG_HEADER_BYTES;
-}
-
 lore_status store_read_promised(lore_store *store, uint64_t first_log, struct memtable **memtable) {
     TRY(memtable_create(store->env->allocator, &store->budget, 1u << 16, first_log, memtable));
     lore_status status = LORE_OK;
@@ -398,8 +400,10 @@ lore_status store_read_promised(lore_store *store, uint64_t first_log, struct me
         if (status == LORE_OK) status = layout_log_path(next, store->dir, number + 1);
         if (status != LORE_OK) break;
         /* Asked before the log is read: a log with a successor is closed and whole. */
-        bool has_next = log_is_there(store, next);
-        status = promised_end(store, path, &replay);
+        bool next_is_unborn = true;
+        status = store_log_is_unborn(store->env, next, &next_is_unborn);
+        bool has_next = !next_is_unborn;
+        if (status == LORE_OK) status = promised_end(store, path, &replay);
         if (status == LORE_OK &&
             !identity_equal(&replay.header.identity, &store->segments.identity))
             status =

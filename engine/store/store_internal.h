@@ -148,6 +148,8 @@ void store_free(lore_store *store);
 
 /* recovery.c */
 MUST_USE lore_status store_recover(lore_store *store);
+/* Whether the log at `path` is one that was never finished being created, or is not there. */
+MUST_USE lore_status store_log_is_unborn(const lore_env *env, const char *path, bool *unborn);
 /* Read-only: the promised part of the logs into a new memtable. */
 MUST_USE lore_status store_read_promised(lore_store *store, uint64_t first_log,
                                          struct memtable **memtable);

@@ -183,7 +183,13 @@ static lore_status verify_log(struct verification *v, const char *path, const ch
                                          LOG_FAMILY_WAL, (size_t)1 << 30, &reader);
     if (status == LORE_NOT_FOUND) return LORE_OK; /* flushed meanwhile */
     if (status == LORE_CORRUPTION || status == LORE_UNSUPPORTED) {
-        fault(v, "log", file, 0, lore_error_message());
+        bool unborn;
+        char text[512];
+        snprintf(text, sizeof text, "%s", lore_error_message());
+        TRY(store_log_is_unborn(store->env, path, &unborn));
+        if (!unborn) fault(v, "log", file, 0, text);
+        /* A writer's own is being made at this moment. */
+        if (unborn && store->options.read_only) warn(v, file, "a log that was never finished");
         return LORE_OK;
     }
     TRY(status);
