@@ -1,6 +1,6 @@
 /*
- * env_posix.c - the real environment: malloc, and what an errno means. Files are in fs_posix.c,
- * locks in lock_posix.c, time and threads in sys_posix.c.
+ * env_posix.c - the real environment: malloc and mmap. Files, and what an errno means, are in
+ * fs_posix.c, locks in lock_posix.c, time and threads in sys_posix.c.
  *
  * No state: everything here is constant.
  */
@@ -8,7 +8,6 @@
 #define _GNU_SOURCE /* mremap */
 #include "vfs/posix.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -73,15 +72,4 @@ static const lore_env posix_env = {&posix_allocator, (struct fs *)&posix_fs,
 
 const lore_env *env_posix(void) {
     return &posix_env;
-}
-
-lore_status posix_fail(int error, const char *call, const char *path) {
-    if (error == ENOENT) return LORE_NOT_FOUND;
-    lore_status status = LORE_IO;
-    if (error == EEXIST) status = LORE_EXISTS;
-    if (error == ENOSPC || error == EDQUOT || error == EFBIG) status = LORE_FULL;
-    if (error == ENOMEM) status = LORE_NO_MEMORY;
-    char text[128];
-    if (strerror_r(error, text, sizeof text) != 0) text[0] = '\0';
-    return fail(status, "%s: %s: %s (errno %d)", path, call, text, error);
 }

@@ -196,6 +196,14 @@ static void directories_list_rename_and_go(void **state) {
     assert_true(free_bytes > 0);
 }
 
+static void failures_say_why(void **state) {
+    (void)state;
+    struct file *file;
+    assert_status(fs_open(env_posix(), "/dev/null/nothing", FILE_READ, false, &file), LORE_IO);
+    assert_non_null(strstr(lore_error_message(), "/dev/null/nothing"));
+    assert_non_null(strstr(lore_error_message(), strerror(ENOTDIR)));
+}
+
 static void no_room_is_full(void **state) {
     (void)state;
     struct rlimit before, small;
@@ -406,6 +414,7 @@ int main(void) {
         cmocka_unit_test(permissions_are_narrow),
         cmocka_unit_test(descriptors_close_across_exec),
         cmocka_unit_test(directories_list_rename_and_go),
+        cmocka_unit_test(failures_say_why),
         cmocka_unit_test(no_room_is_full),
         cmocka_unit_test(locks_exclude_within_a_process_and_between),
         cmocka_unit_test(an_unlock_frees_although_a_child_shares_it),

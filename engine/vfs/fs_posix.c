@@ -1,5 +1,5 @@
 /*
- * fs_posix.c - files and directories by system calls.
+ * fs_posix.c - files and directories by system calls, and what an errno means.
  *
  * Every transfer is by position (pread, pwrite), so that one file may be read by many threads.
  * Calls are repeated after EINTR and after a short transfer. Descriptors are closed across exec.
@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -35,6 +36,18 @@ struct posix_file {
 static bool in_file_range(uint64_t offset, uint64_t size) {
     const uint64_t offset_max = sizeof(off_t) == 8 ? INT64_MAX : INT32_MAX;
     return offset <= offset_max && size <= offset_max - offset;
+}
+
+/* Here, since beside _GNU_SOURCE strerror_r would be another function of that name. */
+lore_status posix_fail(int error, const char *call, const char *path) {
+    if (error == ENOENT) return LORE_NOT_FOUND;
+    lore_status status = LORE_IO;
+    if (error == EEXIST) status = LORE_EXISTS;
+    if (error == ENOSPC || error == EDQUOT || error == EFBIG) status = LORE_FULL;
+    if (error == ENOMEM) status = LORE_NO_MEMORY;
+    char text[128];
+    if (strerror_r(error, text, sizeof text) != 0) text[0] = '\0';
+    return fail(status, "%s: %s: %s (errno %d)", path, call, text, error);
 }
 
 /* ---- files ---- */
