@@ -453,17 +453,6 @@ lore_status store_catalog_put(lore_store *store, lore_slice key, lore_slice valu
     return status;
 }
 
-lore_status store_catalog_delete(lore_store *store, lore_slice key) {
-    struct catalog_edit edit;
-    catalog_edit_init(&edit, &store->work_allocator.base);
-    lore_status status = catalog_edit_delete(&edit, key);
-    env_lock(store->env, store->catalog_mutex);
-    if (status == LORE_OK) status = catalog_commit(store->catalog, &edit);
-    env_unlock(store->env, store->catalog_mutex);
-    catalog_edit_deinit(&edit);
-    return status;
-}
-
 lore_status store_catalog_get(lore_store *store, lore_slice key, struct bytes *value) {
     env_lock(store->env, store->catalog_mutex);
     lore_status status = catalog_get(store->catalog, key, value);

@@ -21,6 +21,7 @@ static lore_status begin_read(lore_store *store, const struct named_snapshot_rec
     reading->sequence = named != NULL ? named->sequence : atomic_load(&commit->visible_sequence);
     reading->row_watermark =
         named != NULL ? named->row_watermark : atomic_load(&commit->visible_row);
+    reading->time_us = named != NULL ? named->time_us : atomic_load(&commit->visible_time_us);
     lore_status status = lsm_pin(store->lsm, reading->sequence);
     reading->pinned = status == LORE_OK;
     reading->counted = reading->pinned && store->options.read_only;
@@ -33,6 +34,7 @@ lore_status store_read_begin(lore_store *store, const lore_snapshot *snapshot,
                              struct store_read *reading) {
     reading->pinned = false;
     reading->counted = false;
+    reading->time_us = 0;
     if (snapshot != NULL) {
         if (snapshot->store != store)
             return fail(LORE_MISUSE, "the snapshot belongs to another store");
@@ -126,12 +128,11 @@ static lore_status name_key(const char *name, struct catalog_key *key) {
     return LORE_OK;
 }
 
-static lore_status read_named(lore_store *store, const char *name,
+/* Under the catalog mutex. */
+static lore_status read_named(lore_store *store, const struct catalog_key *key, const char *name,
                               struct named_snapshot_record *record) {
-    struct catalog_key key;
-    TRY(name_key(name, &key));
     struct bytes value = bytes_empty(&store->query_allocator.base);
-    lore_status status = store_catalog_get(store, catalog_key_slice(&key), &value);
+    lore_status status = catalog_get(store->catalog, catalog_key_slice(key), &value);
     if (status == LORE_NOT_FOUND) status = fail(status, "no snapshot is named %s", name);
     if (status == LORE_OK)
         status =
@@ -173,7 +174,7 @@ lore_status lore_snapshot_save(lore_store *store, const char *name) {
     TRY(store_read_begin(store, NULL, &reading));
     struct named_snapshot_record record = {.sequence = reading.sequence,
                                            .row_watermark = reading.row_watermark,
-                                           .time_us = atomic_load(&store->commit.visible_time_us),
+                                           .time_us = reading.time_us,
                                            .created_at_us = env_now_us(store->env)};
     lore_status status = lore_sync(store); /* what it names must be as durable as it is */
     if (status == LORE_OK) {
@@ -188,23 +189,42 @@ lore_status lore_snapshot_save(lore_store *store, const char *name) {
 lore_status lore_snapshot_open(lore_store *store, const char *name, lore_snapshot **snapshot) {
     *snapshot = NULL;
     TRY(store_check(store, false));
+    struct catalog_key key;
+    TRY(name_key(name, &key));
     struct named_snapshot_record record;
-    TRY(read_named(store, name, &record));
-    return snapshot_make(store, &record, snapshot);
+    /* Pinned before the mutex is left: another thread may drop the name at once. */
+    env_lock(store->env, store->catalog_mutex);
+    lore_status status = read_named(store, &key, name, &record);
+    if (status == LORE_OK) status = lsm_pin(store->lsm, record.sequence);
+    env_unlock(store->env, store->catalog_mutex);
+    TRY(status);
+    status = snapshot_make(store, &record, snapshot);
+    lsm_unpin(store->lsm, record.sequence);
+    return status;
+}
+
+/* Under the catalog mutex, so that the name and its pin go together, once. */
+static lore_status drop_named(lore_store *store, const struct catalog_key *key, const char *name) {
+    struct named_snapshot_record record;
+    TRY(read_named(store, key, name, &record));
+    struct catalog_edit edit;
+    catalog_edit_init(&edit, &store->query_allocator.base);
+    lore_status status = catalog_edit_delete(&edit, catalog_key_slice(key));
+    if (status == LORE_OK) status = catalog_commit(store->catalog, &edit);
+    if (status == LORE_OK) named_unpin(store, record.sequence);
+    catalog_edit_deinit(&edit);
+    return status;
 }
 
 lore_status lore_snapshot_drop(lore_store *store, const char *name) {
     TRY(store_check(store, true));
-    struct named_snapshot_record record;
-    TRY(read_named(store, name, &record));
     struct catalog_key key;
     TRY(name_key(name, &key));
-    TRY(store_catalog_delete(store, catalog_key_slice(&key)));
     env_lock(store->env, store->catalog_mutex);
-    named_unpin(store, record.sequence);
+    lore_status status = drop_named(store, &key, name);
     env_unlock(store->env, store->catalog_mutex);
-    background_kick(store);
-    return LORE_OK;
+    if (status == LORE_OK) background_kick(store);
+    return status;
 }
 
 struct named_walk {

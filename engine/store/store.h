@@ -83,6 +83,7 @@ MUST_USE lore_status store_commit(lore_store *store, struct batch *batch, lore_c
 struct store_read {
     uint64_t sequence;
     uint64_t row_watermark; /* rows below it are visible */
+    int64_t time_us;        /* commit time of `sequence`; 0 with a snapshot */
     bool pinned;
     bool counted; /* a read-only handle's refresh waits for it */
 };

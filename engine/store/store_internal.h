@@ -194,7 +194,6 @@ void snapshots_unpin_named(lore_store *store);
 
 /* Catalog calls under its mutex. */
 MUST_USE lore_status store_catalog_put(lore_store *store, lore_slice key, lore_slice value);
-MUST_USE lore_status store_catalog_delete(lore_store *store, lore_slice key);
 MUST_USE lore_status store_catalog_get(lore_store *store, lore_slice key, struct bytes *value);
 
 #endif
