@@ -509,6 +509,11 @@ static lore_status start_choice(struct background *background, uint8_t slot,
         TRY(lsm_take_run_id(lsm, &job.output_run));
         job.output_run_order = job.output_run;
     }
+    if (choice->place_of != 0) {
+        const struct run *newest = find_run(lsm->version, choice->place_of, &level);
+        assert(newest != NULL);
+        job.output_run_order = newest->order;
+    }
     job.input_level = choice->level;
     for (size_t i = 0; i < choice->count; i++) {
         if (find_run(lsm->version, choice->ids[i], &level) != NULL && level < job.input_level)

@@ -63,12 +63,62 @@ static size_t at_most(size_t count, size_t limit) {
 
 /* ---- merges ---- */
 
+static size_t merge_max(const struct policy_limits *limits) {
+    return at_most(at_most(limits->fan_in, limits->sources_max), JOB_RUNS_MAX);
+}
+
+/* Runs [from, from + max) of `level`, newest first as the shape has them. */
+static void merge_window(const struct policy_shape *shape, size_t from, size_t max, uint8_t level,
+                         struct policy_choice *choice) {
+    choice->kind = POLICY_MERGE;
+    choice->level = level;
+    choice->place_of = shape->runs[from].id;
+    choice->count = max;
+    for (size_t i = 0; i < max; i++)
+        choice->ids[i] = shape->runs[from + max - 1 - i].id;
+}
+
+/* Whether no run of the window is larger than the others together: merging is worth its writing. */
+static bool is_even(const struct policy_run *runs, size_t count) {
+    uint64_t sum = 0, largest = 0;
+    for (size_t i = 0; i < count; i++) {
+        sum += runs[i].bytes;
+        if (runs[i].bytes > largest) largest = runs[i].bytes;
+    }
+    return largest <= sum - largest;
+}
+
+/* The free runs of `level` above damage that bars their way down, some with each other. */
+static bool merge_above_damage(const struct policy_shape *shape, const struct policy_limits *limits,
+                               uint8_t level, struct policy_choice *choice) {
+    const struct policy_run *last = policy_last_run(shape);
+    size_t first = 0;
+    while (first < shape->runs_count && shape->runs[first].level < level)
+        first++;
+    size_t end = first;
+    while (end < shape->runs_count && shape->runs[end].level == level && is_free(&shape->runs[end]))
+        end++;
+    const struct policy_run *beneath = end < shape->runs_count ? &shape->runs[end] : NULL;
+    bool barred = beneath != NULL && beneath->blocked &&
+                  (beneath->level == level || (beneath == last && last->level == level + 1));
+    size_t max = merge_max(limits);
+    if (!barred || end - first < max) return false;
+    for (size_t from = end - max + 1; from-- > first;) {
+        if (!is_even(&shape->runs[from], max)) continue;
+        merge_window(shape, from, max, level, choice);
+        return true;
+    }
+    if (end - first < 3 * max) return false;
+    merge_window(shape, first, max, level, choice);
+    return true;
+}
+
 bool policy_choose_small(const struct policy_shape *shape, const struct policy_limits *limits,
                          struct policy_choice *choice) {
     *choice = (struct policy_choice){.kind = POLICY_NONE};
-    size_t max = at_most(at_most(limits->fan_in, limits->sources_max), JOB_RUNS_MAX);
+    size_t max = merge_max(limits);
     size_t count = oldest_of_level(shape, 0, max, choice->ids);
-    if (count < max) return false;
+    if (count < max) return merge_above_damage(shape, limits, 0, choice);
     choice->kind = POLICY_MERGE;
     choice->level = 1;
     choice->count = count;
@@ -97,10 +147,12 @@ static bool merge_into_last(const struct policy_shape *shape, const struct polic
     return true;
 }
 
-/* Level 0 becomes part of level 1, as far as no merge of it is in progress. */
+/* Level 0 becomes part of level 1, as far as no merge of it is in progress; not for a merge that
+ * damage would forbid. */
 static bool shift(const struct policy_shape *shape, struct policy_choice *choice) {
-    for (size_t i = 0; i < shape->runs_count && shape->runs[i].level == 0; i++) {
-        if (!is_free(&shape->runs[i])) return false;
+    for (size_t i = 0; i < shape->runs_count; i++) {
+        const struct policy_run *run = &shape->runs[i];
+        if (run->blocked || (run->level == 0 && run->busy)) return false;
     }
     choice->count = oldest_of_level(shape, 0, JOB_RUNS_MAX, choice->ids);
     if (choice->count == 0) return false;
@@ -112,8 +164,9 @@ static bool shift(const struct policy_shape *shape, struct policy_choice *choice
 static bool fill_tiers(const struct policy_shape *shape, const struct policy_limits *limits,
                        struct policy_choice *choice) {
     uint8_t last = last_level(shape);
-    size_t max = at_most(at_most(limits->fan_in, limits->sources_max), JOB_RUNS_MAX);
+    size_t max = merge_max(limits);
     for (uint8_t level = 1; level < last; level++) {
+        if (merge_above_damage(shape, limits, level, choice)) return true;
         size_t count = oldest_of_level(shape, level, max, choice->ids);
         if (count < max) continue;
         if (level + 1u == last) return merge_into_last(shape, limits, choice);

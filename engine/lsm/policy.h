@@ -18,6 +18,9 @@
  * gap, and level 0 is moved to level 1 (a catalog commit) before a merge from there on down; so a
  * run of level 0 is an input only of the small merge, and two merges can run beside each other:
  * small (level 0 to level 1) and main (all others).
+ *
+ * Damage: what is blocked stays where it is, and so must all that is newer. Runs above it that have
+ * no way down merge with each other, within their level, so that they stay few.
  */
 #ifndef LORE_LSM_POLICY_H
 #define LORE_LSM_POLICY_H
@@ -79,6 +82,7 @@ struct policy_choice {
     bool into_last;    /* merge: level is the last; nothing older lies beneath it */
     uint64_t last_run; /* merge into_last: the run that is there, an input too; 0: none */
     bool everything;   /* merge: of all runs that there are */
+    uint64_t place_of; /* merge: the output stands where this run stood; 0: newest of `level` */
     uint64_t ids[JOB_RUNS_MAX];
     size_t count;
 };

@@ -55,8 +55,18 @@ static void test_level0_merges_into_level1(void **state) {
     assert_int_equal(choice.count, 4);
     assert_int_equal(choice.ids[0], 5); /* the oldest first */
     assert_int_equal(choice.ids[3], 8);
-    runs[4].blocked = true; /* nothing may pass it */
+    runs[4].blocked = true; /* nothing may pass it: what is newer stays above */
+    assert_true(policy_choose_small(&shape, &limits, &choice));
+    assert_int_equal(choice.level, 0);
+    assert_int_equal(choice.place_of, 9);
+    assert_int_equal(choice.count, 4);
+    assert_int_equal(choice.ids[0], 6);
+    runs[1].bytes = 25; /* nor is a large one written again for three small ones */
     assert_false(policy_choose_small(&shape, &limits, &choice));
+    runs[1].bytes = 8;
+    runs[3].busy = true;
+    assert_false(policy_choose_small(&shape, &limits, &choice));
+    runs[3].busy = false;
     runs[4].blocked = false;
     shape.runs++;
     shape.runs_count--;
