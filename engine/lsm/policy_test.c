@@ -61,9 +61,9 @@ static void test_level0_merges_into_level1(void **state) {
     assert_int_equal(choice.place_of, 9);
     assert_int_equal(choice.count, 4);
     assert_int_equal(choice.ids[0], 6);
-    runs[1].bytes = 25; /* nor is a large one written again for three small ones */
+    runs[1].bytes = 25 * MB; /* nor is a large one written again for three small ones */
     assert_false(policy_choose_small(&shape, &limits, &choice));
-    runs[1].bytes = 8;
+    runs[1].bytes = 8 * MB;
     runs[3].busy = true;
     assert_false(policy_choose_small(&shape, &limits, &choice));
     runs[3].busy = false;
