@@ -1,9 +1,9 @@
 /* dump_fuzz.c - any bytes as a dump. What is read as a memory is written and read again, and must
  * come out the same. */
 #include "dump_read.h"
+#include "fuzz.h"
 #include "record_json.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static void write_line(struct text *out, const lore_memory *memory) {
@@ -29,8 +29,6 @@ static void check_round_trip(const lore_memory *memory) {
     text_free(&error);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct source source;
     struct dump_reader reader;
@@ -46,4 +44,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     dump_read_end(&reader);
     source_close(&source);
     return 0;
+}
+
+/* A header, memories with attributes of every kind, an entry; without its trailer, since the reader
+ * sees every line before it. */
+bool fuzz_seed(unsigned number, struct bytes *seed) {
+    static const char dump[] =
+        "{\"lore_dump\":1,\"spaces\":[{\"name\":\"s\",\"dimensions\":2,\"element\":\"f16\","
+        "\"metric\":\"dot\",\"model\":\"m\"}]}\n"
+        "{\"type\":\"memory\",\"id\":\"a\",\"text\":\"one\",\"tags\":[\"t\",\"u\"],"
+        "\"created_at\":\"2023-05-08T13:56:00Z\",\"importance\":0.5,\"position\":7,"
+        "\"metadata\":{\"k\":[1.10,null]}}\n"
+        "{\"type\":\"memory\",\"id\":\"b\",\"text\":\"\\u0000\\n\",\"space\":\"s\","
+        "\"embedding\":\"AAAAAA==\",\"role\":\"user\",\"session_id\":\"c\"}\n"
+        "{\"type\":\"entry\",\"keyspace\":4294967295,\"key\":\"\",\"value\":\"AQI=\"}\n";
+    if (number > 0) return false;
+    fuzz_must(bytes_append(seed, dump, sizeof dump - 1));
+    return true;
 }

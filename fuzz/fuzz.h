@@ -4,7 +4,7 @@
  * A target is fuzz/x_fuzz.c; its name stands in the list of fuzz/meson.build. Two programs:
  *
  *   libFuzzer's        -Dfuzz=true, clang: `x_fuzz CORPUS_FOLDER`
- *   every test run's   with replay_main.c: `x_fuzz` mutates the target's seeds
+ *   every test run's   with replay_main.c: `x_replay` mutates the target's seeds
  */
 #ifndef LORE_FUZZ_FUZZ_H
 #define LORE_FUZZ_FUZZ_H

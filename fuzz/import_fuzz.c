@@ -1,7 +1,10 @@
 /* import_fuzz.c - other people's JSON: any bytes, in any format, as import reads them. The first
  * byte chooses the format; small limits keep inputs short. */
+#include "fuzz.h"
 #include "import_parse.h"
 #include "source.h"
+
+#include <string.h>
 
 static struct pool pool;
 
@@ -14,8 +17,6 @@ static bool sink_emit(void *context, const lore_memory *memory) {
     size_t *turns = context;
     return memory->text.size > 0 && ++*turns < 1000;
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static const struct import_rules rules = {
@@ -57,4 +58,25 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     source_close(&source);
     return 0;
+}
+
+/* One of each format. */
+bool fuzz_seed(unsigned number, struct bytes *seed) {
+    static const char *const seeds[] = {
+        "\x01{\"id\":\"a\",\"text\":\"t\",\"tags\":[\"x\"],\"date\":\"2023-05-08\",\"importance\":"
+        "0.5}\n",
+        "\x02[{\"content\":[\"a\",{\"type\":\"text\",\"text\":\"b\"}],\"n\":\"\\u00e9\"},{\"text\":"
+        "\"c\"}]",
+        "\x03{\"conv\":\"c\",\"id\":\"D2:3\",\"date\":\"1:56 pm on 8 May, 2023\",\"text\":\"Ann: "
+        "Hi\"}\n",
+        "\x04[{\"id\":\"g\",\"current_node\":\"b\",\"mapping\":{\"a\":{\"parent\":null,\"message\":"
+        "{\"author\":{\"role\":\"user\"},\"content\":{\"parts\":[\"one\"]}}},\"b\":{\"parent\":"
+        "\"a\","
+        "\"message\":{\"author\":{\"role\":\"assistant\"},\"content\":{\"parts\":[\"two\"]}}}}}]",
+        "\x05[{\"uuid\":\"c\",\"chat_messages\":[{\"sender\":\"human\",\"text\":\"q\"},"
+        "{\"sender\":\"assistant\",\"text\":\"a\"}]}]",
+        "\x09{\"w\":\"t\",\"a\":\"conv\",\"b\":7,\"tags\":[\"a\"]}\n"};
+    if (number >= sizeof seeds / sizeof seeds[0]) return false;
+    fuzz_must(bytes_append(seed, seeds[number], strlen(seeds[number])));
+    return true;
 }

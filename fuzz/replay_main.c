@@ -1,10 +1,10 @@
 /*
  * replay_main.c - runs a fuzz target without libFuzzer, so that every test run exercises it.
  *
- *   x_fuzz                 a few thousand random mutations of the target's seeds
- *   x_fuzz ROUNDS SEED     as many, from that random seed
- *   x_fuzz --seeds FOLDER  write the target's seeds as files: a corpus for libFuzzer to begin with
- *   x_fuzz FILE...         run the files
+ *   x_replay                 a few thousand random mutations of the target's seeds
+ *   x_replay ROUNDS SEED     as many, from that random seed
+ *   x_replay --seeds FOLDER  write the target's seeds as files: a corpus for libFuzzer to begin
+ * with x_replay FILE...         run the files
  *
  * A crash is run again with the printed seed. With the environment variable FUZZ_KEEP each input is
  * first written to x_fuzz.input in the current folder: the last one is that of the crash.
