@@ -523,7 +523,9 @@ typedef enum lore_filter_op {
     LORE_FILTER_PREFIX = 6 /* text attributes and tags */
 } lore_filter_op;
 
-/* One condition; a query's conditions must all hold. Text attributes compare as bytes. */
+/* One condition; a query's conditions (64 at most) must all hold. Text attributes compare as bytes; texts to
+ * compare with have at most 1024 bytes. A memory that lacks the attribute (an empty text, a time of 0, a
+ * position outside a session) matches EQ and NE as if it were empty or 0, and no other operator. */
 typedef struct lore_filter {
     lore_attribute attribute; /* any but TEXT, METADATA */
     lore_filter_op op;
@@ -532,6 +534,8 @@ typedef struct lore_filter {
     double number;     /* for importance */
 } lore_filter;
 
+/* Ties break by row, in descending orders by row descending. With a vector only the default order is allowed
+ * (LORE_INVALID). */
 typedef enum lore_order {
     LORE_ORDER_DEFAULT = 0, /* distance where a vector is given, else row (order of writing) */
     LORE_ORDER_CREATED = 1,
@@ -586,7 +590,8 @@ typedef struct lore_chat_query {
     unsigned flags;
 } lore_chat_query;
 LORE_API void lore_chat_query_init(lore_chat_query *query);
-/* Turns in order of position. A session that is not there is an empty result. */
+/* Turns in order of position. A session that is not there is an empty result. Counts as access, unless
+ * LORE_READ_NO_ACCESS. */
 LORE_API LORE_MUST_USE lore_status lore_chat(lore_store *store, const lore_snapshot *snapshot,
                                              const lore_chat_query *query, lore_results **results);
 
