@@ -102,7 +102,8 @@ static lore_status run_steps(lore_store *store) {
 
 static lore_status switch_log(lore_store *store) {
     commit_lead_begin(store);
-    lore_status status = lsm_active_bytes(store->lsm) > 0 ? commit_switch_log(store, 0) : LORE_OK;
+    lore_status status =
+        lsm_active_bytes(store->lsm) > 0 ? commit_switch_log(store, 0, true) : LORE_OK;
     commit_lead_end(store);
     return status;
 }

@@ -274,6 +274,7 @@ static lore_status build_delete(struct writer *writer, void *context) {
     TRY(read_old(writer, *id, MEMORY_NO_TEXT, &old));
     struct change change = {.old = old};
     lore_status status = writer_add(writer, &change);
+    writer->batch.frees_space = true;
     lore_record_destroy(old);
     return status;
 }
@@ -302,6 +303,7 @@ static lore_status build_embedding_delete(struct writer *writer, void *context) 
     lore_status status = LORE_NOT_FOUND;
     if (attributes_have_space(&old->attributes, call->space.number))
         status = writer_add(writer, &change);
+    writer->batch.frees_space = true;
     lore_record_destroy(old);
     return status;
 }

@@ -34,6 +34,9 @@ lore_status background_step(lore_store *store, uint64_t budget_bytes, bool *more
     uint64_t first_log = lsm_first_log(store->lsm);
     bool was_full = !lsm_can_freeze(store->lsm);
     lore_status status = lsm_step(store->lsm, budget_bytes, &count, more);
+    /* It has undone what it tried, and begins again with the reserve's space. */
+    if (status == LORE_FULL && space_release_reserve(store))
+        status = lsm_step(store->lsm, budget_bytes, &count, more);
     unlink_flushed_logs(store, first_log, lsm_first_log(store->lsm));
     atomic_store(&store->background.running, false);
     env_unlock(store->env, store->background.step_mutex);

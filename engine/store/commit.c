@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/digest.h"
 #include "store/store_internal.h"
 #include "vfs/sync.h"
 
@@ -24,6 +25,7 @@
 #define GROUP_BYTES_MAX    (1u << 20)
 #define GROUP_REQUESTS_MAX 256u
 #define TIME_KEY_BYTES     (KEYSPACE_BYTES + 8u)
+#define CHANGED_BITS       65536u
 
 /* ---- life ---- */
 
@@ -138,11 +140,12 @@ static lore_status begin_log(lore_store *store, uint64_t predecessor_length) {
 
 /* Begin the closed log's successor. LORE_FULL, LORE_NO_MEMORY: still to be done, and tried again.
  */
-static lore_status begin_successor(lore_store *store) {
+static lore_status begin_successor(lore_store *store, bool may_use_reserve) {
     struct commit_state *commit = &store->commit;
     uint64_t length = log_writer_end(commit->log);
     lore_status status = begin_log(store, length);
-    if (status == LORE_FULL && space_release_reserve(store)) status = begin_log(store, length);
+    if (status == LORE_FULL && may_use_reserve && space_release_reserve(store))
+        status = begin_log(store, length);
     if (status == LORE_FULL || status == LORE_NO_MEMORY) return status;
     if (status != LORE_OK) return commit_poison(store, status);
     commit->log_closed = false;
@@ -151,9 +154,9 @@ static lore_status begin_successor(lore_store *store) {
 
 /* A closed log takes no more records. The active memtable then holds what came from it and from its
  * successor. */
-static lore_status ensure_log(lore_store *store) {
+static lore_status ensure_log(lore_store *store, bool may_use_reserve) {
     if (!store->commit.log_closed) return LORE_OK;
-    TRY(begin_successor(store));
+    TRY(begin_successor(store, may_use_reserve));
     lsm_set_log_number(store->lsm, store->commit.log_number);
     return LORE_OK;
 }
@@ -187,17 +190,19 @@ static lore_status wait_for_flush(lore_store *store) {
     return status;
 }
 
-lore_status commit_switch_log(lore_store *store, uint64_t batch_bytes_min) {
+lore_status commit_switch_log(lore_store *store, uint64_t batch_bytes_min, bool may_use_reserve) {
     struct commit_state *commit = &store->commit;
     if (!lsm_can_freeze(store->lsm)) TRY(wait_for_flush(store));
     if (!commit->log_closed) {
         lore_status status = log_writer_close(commit->log, commit->last_time_us);
+        if (status == LORE_FULL && may_use_reserve && space_release_reserve(store))
+            status = log_writer_close(commit->log, commit->last_time_us);
         if (status == LORE_FULL) return status;
         if (status != LORE_OK) return commit_poison(store, status);
         atomic_fetch_add(&store->device_syncs, 1);
         commit->log_closed = true;
     }
-    TRY(begin_successor(store));
+    TRY(begin_successor(store, may_use_reserve));
     /* The frozen memtable keeps the number of the closed log, the new one gets that of its
      * successor. */
     lore_status status = lsm_freeze(store->lsm, commit->log_number, batch_bytes_min);
@@ -215,27 +220,36 @@ struct group {
     size_t count;
     uint64_t memtable_bytes;
     uint64_t log_bytes;
+    bool changes_ranges;
+    uint64_t changed[CHANGED_BITS / 64]; /* two bits for each key that the group changes */
 };
 
-/* Whether a condition of `batch` is about a key that the group changes. */
+static void note_changes(struct group *group, const struct batch *batch) {
+    struct batch_view view;
+    struct entry entry;
+    bool found;
+    batch_entries(batch, &view);
+    while (batch_view_next(&view, &entry, &found) == LORE_OK && found) {
+        if (entry.kind == ENTRY_RANGE_DELETE) group->changes_ranges = true;
+        uint64_t hash = check64(entry.key.data, entry.key.size);
+        group->changed[hash % CHANGED_BITS / 64] |= UINT64_C(1) << hash % 64;
+        hash >>= 32;
+        group->changed[hash % CHANGED_BITS / 64] |= UINT64_C(1) << hash % 64;
+    }
+}
+
+/* Whether a condition of `batch` may be about a key that the group changes. That it says so of a
+ * few that are not costs a smaller group, no more. */
 static bool condition_meets_group(const struct group *group, const struct batch *batch) {
+    if (batch->conditions_count == 0) return false;
+    if (group->changes_ranges) return true;
     size_t cursor = 0;
     struct condition_view condition;
     while (batch_next_condition(batch, &cursor, &condition)) {
-        for (size_t i = 0; i < group->count; i++) {
-            struct batch_view view;
-            struct entry entry;
-            bool found;
-            if (batch_view_open(bytes_slice(&group->requests[i]->batch->payload), &view) != LORE_OK)
-                return true;
-            while (batch_view_next(&view, &entry, &found) == LORE_OK && found) {
-                if (entry.kind == ENTRY_RANGE_DELETE
-                        ? slice_compare(entry.key, condition.key) <= 0 &&
-                              slice_compare(condition.key, entry.value) < 0
-                        : slice_equal(entry.key, condition.key))
-                    return true;
-            }
-        }
+        uint64_t hash = check64(condition.key.data, condition.key.size);
+        bool first = (group->changed[hash % CHANGED_BITS / 64] >> hash % 64 & 1) != 0;
+        hash >>= 32;
+        if (first && (group->changed[hash % CHANGED_BITS / 64] >> hash % 64 & 1) != 0) return true;
     }
     return false;
 }
@@ -273,24 +287,30 @@ static void gather_group(lore_store *store, struct group *group, size_t *taken) 
     group->count = 0;
     group->memtable_bytes = MEMTABLE_ENTRY_OVERHEAD + 64; /* the time entry */
     group->log_bytes = 0;
+    group->changes_ranges = false;
+    memset(group->changed, 0, sizeof group->changed);
     *taken = 0;
     while (request != NULL && group->count < GROUP_REQUESTS_MAX) {
         uint64_t bytes = group->memtable_bytes + request->batch->memtable_bytes;
         uint64_t log_bytes = group->log_bytes + request->batch->payload.size;
         if (group->count > 0 && (log_bytes > GROUP_BYTES_MAX || !lsm_has_room(store->lsm, bytes) ||
-                                 (request->batch->conditions_count > 0 &&
-                                  condition_meets_group(group, request->batch))))
+                                 condition_meets_group(group, request->batch)))
             break;
-        lore_status status = space_check_quota(store, request->frees_space);
+        bool frees = request->frees_space, writes = request->batch->entries > 0;
+        lore_status status = space_check_write(store, frees || !writes);
         if (status == LORE_OK) status = check_conditions(store, request->batch);
-        if (status == LORE_OK) status = ensure_log(store);
-        if (status == LORE_OK && group->count == 0 && !lsm_has_room(store->lsm, bytes))
-            status = commit_switch_log(store, bytes);
-        if (status == LORE_OK) {
+        if (status == LORE_OK && writes) status = ensure_log(store, frees);
+        if (status == LORE_OK && writes && group->count == 0 && !lsm_has_room(store->lsm, bytes))
+            status = commit_switch_log(store, bytes, frees);
+        if (status == LORE_OK && writes) {
             group->requests[group->count++] = request;
             group->memtable_bytes = bytes;
             group->log_bytes = log_bytes;
+            note_changes(group, request->batch);
         } else {
+            /* Refused, or nothing but conditions, which hold. */
+            request->sequence = atomic_load(&commit->visible_sequence);
+            request->time_us = atomic_load(&commit->visible_time_us);
             finish_request(request, status);
         }
         ++*taken;
@@ -384,11 +404,27 @@ static void apply_group(lore_store *store, struct group *group, bool time_added)
     atomic_fetch_add(&store->groups, 1);
 }
 
+/* The disk is full: answer all but those that free space. */
+static void keep_what_frees_space(struct group *group, lore_status status) {
+    size_t kept = 0;
+    for (size_t i = 0; i < group->count; i++) {
+        struct commit_request *request = group->requests[i];
+        if (request->frees_space)
+            group->requests[kept++] = request;
+        else
+            finish_request(request, status);
+    }
+    group->count = kept;
+}
+
 static void commit_group(lore_store *store, struct group *group) {
     bool time_added = false;
     lore_status status = log_group(store, group, &time_added);
-    if (status == LORE_FULL && group->requests[0]->frees_space && space_release_reserve(store))
-        status = log_group(store, group, &time_added);
+    if (status == LORE_FULL) {
+        keep_what_frees_space(group, status);
+        if (group->count > 0 && space_release_reserve(store))
+            status = log_group(store, group, &time_added);
+    }
     if (status == LORE_OK) {
         apply_group(store, group, time_added);
         if (store->options.durability == LORE_SYNC_FULL) {
@@ -426,18 +462,6 @@ static void lead(lore_store *store) {
     env_unlock(store->env, commit->mutex);
 }
 
-static bool batch_only_deletes(const struct batch *batch) {
-    struct batch_view view;
-    struct entry entry;
-    bool found;
-    if (batch_view_open(bytes_slice(&batch->payload), &view) != LORE_OK) return false;
-    while (batch_view_next(&view, &entry, &found) == LORE_OK && found)
-        if (entry.kind != ENTRY_DELETE && entry.kind != ENTRY_RANGE_DELETE &&
-            get_be32(entry.key.data) < LORE_KEYSPACE_RESERVED)
-            return false;
-    return true;
-}
-
 lore_status store_commit(lore_store *store, struct batch *batch, lore_commit *commit_out,
                          uint64_t *first_row) {
     struct commit_state *commit = &store->commit;
@@ -448,7 +472,8 @@ lore_status store_commit(lore_store *store, struct batch *batch, lore_commit *co
                     "a batch of %zu bytes is over the limit of %llu, a quarter of memory_budget",
                     batch->payload.size, (unsigned long long)(store->budget.limit / 4));
     if (batch->entries == 0 && batch->conditions_count == 0) return LORE_OK;
-    struct commit_request request = {.batch = batch, .frees_space = batch_only_deletes(batch)};
+    struct commit_request request = {
+        .batch = batch, .frees_space = batch->frees_space || batch->deletes == batch->entries};
     env_lock(store->env, commit->mutex);
     if (commit->tail == NULL)
         commit->head = &request;

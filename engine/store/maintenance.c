@@ -45,7 +45,7 @@ lore_status lore_flush(lore_store *store) {
     TRY(store_check(store, true));
     commit_lead_begin(store);
     lore_status status = LORE_OK;
-    if (lsm_active_bytes(store->lsm) > 0) status = commit_switch_log(store, 0);
+    if (lsm_active_bytes(store->lsm) > 0) status = commit_switch_log(store, 0, true);
     commit_lead_end(store);
     TRY(status);
     return step_until(store, frozen_is_flushed, NULL, NULL);

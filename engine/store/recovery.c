@@ -322,7 +322,7 @@ lore_status store_recover(lore_store *store) {
     if (replay.end.ending == LOG_ENDS_TORN) TRY(keep_tail(&replay, path));
     TRY(continue_log(&replay, path));
     if (store->commit.log_number - state.first_log >= LOGS_KEPT_MAX) {
-        TRY(commit_switch_log(store, 0));
+        TRY(commit_switch_log(store, 0, true));
         bool more = true;
         while (!lsm_can_freeze(store->lsm))
             TRY(background_step(store, STEP_BYTES, &more));

@@ -203,15 +203,17 @@ lore_status lore_snapshot_open(lore_store *store, const char *name, lore_snapsho
     return status;
 }
 
-/* Under the catalog mutex, so that the name and its pin go together, once. */
+/* All under the catalog mutex, so that the name and its pin go together, once. */
 static lore_status drop_named(lore_store *store, const struct catalog_key *key, const char *name) {
     struct named_snapshot_record record;
-    TRY(read_named(store, key, name, &record));
     struct catalog_edit edit;
     catalog_edit_init(&edit, &store->query_allocator.base);
     lore_status status = catalog_edit_delete(&edit, catalog_key_slice(key));
+    env_lock(store->env, store->catalog_mutex);
+    if (status == LORE_OK) status = read_named(store, key, name, &record);
     if (status == LORE_OK) status = catalog_commit(store->catalog, &edit);
     if (status == LORE_OK) named_unpin(store, record.sequence);
+    env_unlock(store->env, store->catalog_mutex);
     catalog_edit_deinit(&edit);
     return status;
 }
@@ -220,9 +222,8 @@ lore_status lore_snapshot_drop(lore_store *store, const char *name) {
     TRY(store_check(store, true));
     struct catalog_key key;
     TRY(name_key(name, &key));
-    env_lock(store->env, store->catalog_mutex);
     lore_status status = drop_named(store, &key, name);
-    env_unlock(store->env, store->catalog_mutex);
+    if (status == LORE_FULL && space_release_reserve(store)) status = drop_named(store, &key, name);
     if (status == LORE_OK) background_kick(store);
     return status;
 }

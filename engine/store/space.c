@@ -1,7 +1,8 @@
 /*
  * space.c - full disks. The reserve is a file of zeros that is given up when the disk is full, so
- * that deletes, and the compaction that gives their space back, can run; it is made again when
- * there is room for it twice over. The quota bounds the bytes of live segments.
+ * that deletes, and the flushes and compaction that give their space back, can run; it is made
+ * again when there is room for it twice over. Until then what it gave is theirs: other writes are
+ * refused. The quota bounds the bytes of live segments.
  */
 #include <inttypes.h>
 
@@ -12,9 +13,16 @@
 #define RESERVE_NAME "RESERVE"
 #define ZEROS_BYTES  (64u << 10)
 
-lore_status space_check_quota(lore_store *store, bool frees_space) {
+lore_status space_check_write(lore_store *store, bool frees_space) {
     uint64_t quota = store->options.quota_bytes;
-    if (quota == 0 || frees_space) return LORE_OK;
+    if (frees_space) return LORE_OK;
+    if (atomic_load(&store->reserve_given_up)) space_restore_reserve(store);
+    if (atomic_load(&store->reserve_given_up))
+        return fail(LORE_FULL,
+                    "%s: the disk is full, and what is left is kept for deletes and compaction "
+                    "until %" PRIu64 " bytes are free",
+                    store->path, 2 * (uint64_t)store->options.reserve_bytes);
+    if (quota == 0) return LORE_OK;
     struct lsm_stats stats;
     lsm_stats_get(store->lsm, &stats);
     uint64_t bytes = stats.table_bytes + stats.blob_bytes + stats.row_bytes;
@@ -30,10 +38,14 @@ bool space_release_reserve(lore_store *store) {
     if (store->options.reserve_bytes == 0 || path_join(path, store->dir, RESERVE_NAME) != LORE_OK)
         return false;
     bool released = fs_unlink(store->env, path) == LORE_OK;
-    if (released)
-        log_write(&store->logger, LORE_LOG_WARNING, "%s: the disk is full; the reserve is given up",
-                  path);
-    return released;
+    if (!released) return false;
+    atomic_store(&store->reserve_given_up, true);
+    /* Some file systems give space back only when the unlinking is durable. */
+    lore_status status = store->env->fs->ops->sync_dir(store->env->fs, store->dir);
+    if (status != LORE_OK) status = commit_poison(store, status);
+    log_write(&store->logger, LORE_LOG_WARNING, "%s: the disk is full; the reserve is given up",
+              path);
+    return status == LORE_OK;
 }
 
 static lore_status write_reserve(lore_store *store, const char *path) {
@@ -52,19 +64,27 @@ static lore_status write_reserve(lore_store *store, const char *path) {
     return status;
 }
 
-void space_restore_reserve(lore_store *store) {
+/* Whether the reserve is there, whole. */
+static bool make_reserve(lore_store *store) {
     char path[PATH_BYTES_MAX];
     uint64_t want = store->options.reserve_bytes, size = 0, free_bytes = 0;
     bool is_dir;
     uint32_t mode;
-    if (want == 0 || path_join(path, store->dir, RESERVE_NAME) != LORE_OK) return;
+    if (path_join(path, store->dir, RESERVE_NAME) != LORE_OK) return false;
     struct fs *fs = store->env->fs;
     lore_status status = fs->ops->stat(fs, path, &size, &is_dir, &mode);
-    if (status == LORE_OK && size == want) return;
-    if (fs->ops->space(fs, store->dir, &free_bytes) != LORE_OK || free_bytes < 2 * want) return;
-    if (status == LORE_OK && fs_unlink(store->env, path) != LORE_OK) return;
-    if (write_reserve(store, path) != LORE_OK) {
-        lore_status ignored = fs_unlink(store->env, path);
-        (void)ignored;
-    }
+    if (status == LORE_OK && size == want) return true;
+    if (fs->ops->space(fs, store->dir, &free_bytes) != LORE_OK || free_bytes < 2 * want)
+        return false;
+    if (status == LORE_OK && fs_unlink(store->env, path) != LORE_OK) return false;
+    if (write_reserve(store, path) == LORE_OK) return true;
+    lore_status ignored = fs_unlink(store->env, path);
+    (void)ignored;
+    return false;
+}
+
+void space_restore_reserve(lore_store *store) {
+    if (store->options.reserve_bytes == 0 || atomic_exchange(&store->reserve_busy, true)) return;
+    if (make_reserve(store)) atomic_store(&store->reserve_given_up, false);
+    atomic_store(&store->reserve_busy, false);
 }

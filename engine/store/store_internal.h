@@ -18,7 +18,7 @@ struct commit_request {
     struct commit_request *next;
     lore_status status;
     bool done;
-    bool frees_space;         /* deletes alone: may use the reserve */
+    bool frees_space;         /* may use the reserve */
     uint64_t sequence;        /* of the batch's last entry */
     uint64_t first_row;
     int64_t time_us;
@@ -121,6 +121,8 @@ struct lore_store {
     _Atomic uint64_t iterators_open;
     _Atomic uint64_t commits, groups, device_syncs, gets, blocks_read, blocks_hit;
     _Atomic uint64_t stalls, stall_us;
+    _Atomic bool reserve_given_up; /* by this handle, and not made again yet */
+    _Atomic bool reserve_busy;     /* a thread is making it */
     uint64_t log_bytes_cut;        /* at recovery */
 };
 
@@ -163,7 +165,7 @@ void commit_state_deinit(lore_store *store);
 void commit_lead_begin(lore_store *store);
 void commit_lead_end(lore_store *store);
 /* While leading: freeze the memtable and begin the next log. Waits for (or runs) the flush of the one before. */
-MUST_USE lore_status commit_switch_log(lore_store *store, uint64_t batch_bytes_min);
+MUST_USE lore_status commit_switch_log(lore_store *store, uint64_t batch_bytes_min, bool may_use_reserve);
 MUST_USE lore_status commit_sync_log(lore_store *store);
 lore_status commit_poison(lore_store *store, lore_status status);
 void commit_wake(lore_store *store);
@@ -178,8 +180,9 @@ MUST_USE lore_status background_step(lore_store *store, uint64_t budget_bytes, b
 void background_chores(lore_store *store);
 
 /* space.c */
-MUST_USE lore_status space_check_quota(lore_store *store, bool frees_space);
-/* Give the reserve up: true if there was one. */
+/* Whether a batch may be written: LORE_FULL over the quota, or while the reserve is given up, unless it frees space. */
+MUST_USE lore_status space_check_write(lore_store *store, bool frees_space);
+/* Give the reserve up: true if there was one. Until it is made again, only what frees space is written. */
 bool space_release_reserve(lore_store *store);
 /* Make it again when there is room for it. Never fails. */
 void space_restore_reserve(lore_store *store);

@@ -35,9 +35,9 @@ void batch_clear(struct batch *batch) {
     bytes_clear(&batch->payload);
     bytes_clear(&batch->row_slots);
     bytes_clear(&batch->conditions);
-    batch->entries = batch->rows = batch->conditions_count = 0;
+    batch->entries = batch->deletes = batch->rows = batch->conditions_count = 0;
     batch->memtable_bytes = 0;
-    batch->sealed = false;
+    batch->sealed = batch->frees_space = false;
     batch->key_at = batch->key_size = batch->value_at = batch->value_size = 0;
 }
 
@@ -72,6 +72,7 @@ static lore_status append_entry(struct batch *batch, enum entry_kind kind, lore_
         batch->value_size = value.size;
     }
     batch->entries++;
+    batch->deletes += kind == ENTRY_DELETE || kind == ENTRY_RANGE_DELETE;
     batch->memtable_bytes += key.size + value.size + BATCH_ENTRY_OVERHEAD;
     return LORE_OK;
 }
@@ -222,6 +223,12 @@ lore_status batch_view_open(lore_slice payload, struct batch_view *view) {
                     view->first_sequence, view->first_row);
     }
     return LORE_OK;
+}
+
+void batch_entries(const struct batch *batch, struct batch_view *view) {
+    struct reader reader = reader_over(bytes_slice(&batch->payload));
+    if (batch->entries > 0) (void)read_bytes(&reader, BATCH_HEADER_BYTES);
+    *view = (struct batch_view){.rows = batch->rows, .entries = batch->entries, .at = reader};
 }
 
 static bool entry_is_sound(const struct entry *entry) {

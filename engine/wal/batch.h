@@ -31,12 +31,14 @@ enum condition_kind { CONDITION_ABSENT = 1, CONDITION_UNCHANGED = 2 };
 struct batch {
     struct bytes payload;
     uint32_t entries;
+    uint32_t deletes;         /* of the entries: deletes and range deletes */
     uint32_t rows;            /* new rows wanted */
     struct bytes row_slots;   /* u32 offsets into payload, native order */
     struct bytes conditions;  /* u8 kind, u64 sequence, varint length, key: see batch_next_condition */
     uint32_t conditions_count;
     uint64_t memtable_bytes;  /* what its entries will take in a memtable, at most */
     bool sealed;              /* rows patched: not to be written twice */
+    bool frees_space;         /* set by who builds it: its puts only bury what its deletes remove */
     size_t key_at, key_size;     /* of the entry added last, in payload */
     size_t value_at, value_size; /* likewise */
 };
@@ -65,6 +67,11 @@ MUST_USE lore_status batch_require_unchanged(struct batch *batch, lore_slice key
  * the number within the batch again after batch_unseal). */
 void batch_seal(struct batch *batch, uint64_t first_sequence, uint64_t first_row);
 void batch_unseal(struct batch *batch);
+
+/* Walk the entries of a batch that is being built or waits to be sealed: their sequence numbers mean nothing. With
+ * batch_view_next. */
+struct batch_view;
+void batch_entries(const struct batch *batch, struct batch_view *view);
 
 /* Reading a payload, trusting nothing. */
 struct batch_view {
