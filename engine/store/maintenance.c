@@ -11,6 +11,7 @@
 #define STEP_BYTES           (1u << 20)
 #define NOTE_KEY_BYTES_MAX   255u
 #define NOTE_VALUE_BYTES_MAX 4096u
+#define HELD_POLL_US         1000u
 #define REFRESH_TRIES        16u
 
 lore_status lore_sync(lore_store *store) {
@@ -113,19 +114,6 @@ static lore_status refresh_once(lore_store *store) {
     return LORE_OK;
 }
 
-/* One refresh at a time, and no read beside it: an old sequence number and a new version would not
- * go together. */
-static void begin_refresh(lore_store *store) {
-    struct commit_state *commit = &store->commit;
-    env_lock(store->env, commit->mutex);
-    while (commit->refreshing)
-        env_wait(store->env, commit->changed, commit->mutex);
-    commit->refreshing = true;
-    while (commit->reading > 0)
-        env_wait(store->env, commit->changed, commit->mutex);
-    env_unlock(store->env, commit->mutex);
-}
-
 static void end_refresh(lore_store *store) {
     struct commit_state *commit = &store->commit;
     env_lock(store->env, commit->mutex);
@@ -134,20 +122,40 @@ static void end_refresh(lore_store *store) {
     env_unlock(store->env, commit->mutex);
 }
 
+/* The writer keeps nothing for the snapshots of a reader, so they cannot outlive its version. */
+static lore_status refuse_while_held(lore_store *store) {
+    uint64_t objects = atomic_load(&store->objects);
+    if (objects == 0) return LORE_OK;
+    return fail(LORE_MISUSE,
+                "%s: %" PRIu64 " snapshots, iterators or results are still out; release them "
+                "before refreshing",
+                store->path, objects);
+}
+
+/* One refresh at a time, and no read beside it: an old sequence number and a new version would not
+ * go together. Calls that read are waited for; an iterator or a snapshot made meanwhile is not,
+ * since its thread may be waiting in another read for this refresh. */
+static lore_status begin_refresh(lore_store *store) {
+    struct commit_state *commit = &store->commit;
+    lore_status status = LORE_OK;
+    env_lock(store->env, commit->mutex);
+    while (commit->refreshing)
+        env_wait(store->env, commit->changed, commit->mutex);
+    commit->refreshing = true;
+    while (commit->reading > 0 && (status = refuse_while_held(store)) == LORE_OK)
+        env_wait_for(store->env, commit->changed, commit->mutex, HELD_POLL_US);
+    env_unlock(store->env, commit->mutex);
+    if (status != LORE_OK) end_refresh(store);
+    return status;
+}
+
 lore_status lore_refresh(lore_store *store) {
     TRY(store_check(store, false));
     if (!store->options.read_only)
         return fail(LORE_MISUSE, "%s: opened for writing; only a read-only handle is refreshed",
                     store->path);
     if (store->sealed) return LORE_OK;
-    /* The writer keeps nothing for the snapshots of a reader, so they cannot outlive its version.
-     */
-    uint64_t objects = atomic_load(&store->objects);
-    if (objects > 0)
-        return fail(LORE_MISUSE,
-                    "%s: %" PRIu64 " snapshots, iterators or results are still out; release them "
-                    "before refreshing",
-                    store->path, objects);
+    TRY(refuse_while_held(store));
     struct current current;
     TRY(current_read(store->env, store->path, &current));
     if (current.generation != store->generation)
@@ -155,7 +163,7 @@ lore_status lore_refresh(lore_store *store) {
                     "%s: generation %" PRIu64
                     " was restored over the one that is open; open the store anew",
                     store->path, current.generation);
-    begin_refresh(store);
+    TRY(begin_refresh(store));
     lore_status status = LORE_NOT_FOUND;
     for (unsigned i = 0; i < REFRESH_TRIES && status == LORE_NOT_FOUND; i++)
         status = refresh_once(store);
