@@ -455,6 +455,8 @@ static uint64_t top_bytes(const struct source *top) {
 static lore_status at_key(struct compaction *c, const struct source *top, struct step_count *count,
                           bool *stop, uint64_t *damaged) {
     uint64_t table_bytes_max = c->lsm->config.table_bytes_max;
+    uint64_t limit = atomic_load(&c->lsm->output_bytes_max);
+    if (limit > 0 && limit < table_bytes_max) table_bytes_max = limit;
     uint64_t bytes = c->table == NULL ? 0 : table_builder_bytes(c->table);
     bool nothing_taken = c->position.size == 0;
     *stop = true;

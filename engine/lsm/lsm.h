@@ -90,6 +90,9 @@ void lsm_set_log_number(struct lsm *lsm, uint64_t log_number);
  * the tree's, and is released when this fails. LORE_NOT_FOUND: the catalog moved on meanwhile; start again. */
 MUST_USE lore_status lsm_reload(struct lsm *lsm, struct memtable *memtable);
 
+/* Where space is short: a compaction's outputs end at so many bytes, so that it gives space back sooner. 0: as configured. */
+void lsm_limit_outputs(struct lsm *lsm, uint64_t bytes);
+
 /* Back-pressure: 0 none, else microseconds by which the next write should be late, growing smoothly with debt. */
 uint64_t lsm_delay_us(struct lsm *lsm);
 

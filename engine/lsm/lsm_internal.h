@@ -53,6 +53,7 @@ struct lsm {
 
     _Atomic uint64_t view_number;       /* changed under the mutex, read anywhere */
     _Atomic uint64_t iterators;         /* open */
+    _Atomic uint64_t output_bytes_max;  /* of one output of a compaction; 0: config.table_bytes_max */
 
     /* the background's */
     struct counters_record counters;    /* as the catalog has them */

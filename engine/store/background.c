@@ -33,10 +33,14 @@ lore_status background_step(lore_store *store, uint64_t budget_bytes, bool *more
     atomic_store(&store->background.running, true);
     uint64_t first_log = lsm_first_log(store->lsm);
     bool was_full = !lsm_can_freeze(store->lsm);
+    bool is_short = atomic_load(&store->reserve_given_up);
+    lsm_limit_outputs(store->lsm, is_short ? store->options.reserve_bytes / 4 : 0);
     lore_status status = lsm_step(store->lsm, budget_bytes, &count, more);
     /* It has undone what it tried, and begins again with the reserve's space. */
-    if (status == LORE_FULL && space_release_reserve(store))
+    if (status == LORE_FULL && space_release_reserve(store)) {
+        lsm_limit_outputs(store->lsm, store->options.reserve_bytes / 4);
         status = lsm_step(store->lsm, budget_bytes, &count, more);
+    }
     unlink_flushed_logs(store, first_log, lsm_first_log(store->lsm));
     atomic_store(&store->background.running, false);
     env_unlock(store->env, store->background.step_mutex);

@@ -22,10 +22,11 @@
 
 #include "base/poison.h"
 
-#define GROUP_BYTES_MAX    (1u << 20)
-#define GROUP_REQUESTS_MAX 256u
-#define TIME_KEY_BYTES     (KEYSPACE_BYTES + 8u)
-#define CHANGED_BITS       65536u
+#define GROUP_BYTES_MAX         (1u << 20)
+#define GROUP_REQUESTS_MAX      256u
+#define TIME_KEY_BYTES          (KEYSPACE_BYTES + 8u)
+#define PREALLOCATE_SHORT_BYTES 4096u
+#define CHANGED_BITS            65536u
 
 /* ---- life ---- */
 
@@ -107,6 +108,13 @@ lore_status commit_sync_log(lore_store *store) {
     return status == LORE_OK || status == LORE_FULL ? LORE_OK : commit_poison(store, status);
 }
 
+/* What is left of the reserve is not for zeros. */
+static uint32_t preallocate_bytes(const lore_store *store) {
+    uint32_t wanted = store->options.log_preallocate_bytes;
+    bool is_short = atomic_load(&store->reserve_given_up) && wanted > PREALLOCATE_SHORT_BYTES;
+    return is_short ? PREALLOCATE_SHORT_BYTES : wanted;
+}
+
 /* Begin the log file after the one that is closed. */
 static lore_status begin_log(lore_store *store, uint64_t predecessor_length) {
     struct commit_state *commit = &store->commit;
@@ -121,7 +129,7 @@ static lore_status begin_log(lore_store *store, uint64_t predecessor_length) {
     struct log_writer_config config = {.env = store->env,
                                        .allocator = &store->fixed_allocator.base,
                                        .group_access = store->options.group_access,
-                                       .preallocate_bytes = store->options.log_preallocate_bytes};
+                                       .preallocate_bytes = preallocate_bytes(store)};
     char path[PATH_BYTES_MAX];
     TRY(layout_log_path(path, store->dir, header.number));
     struct log_writer *next;
@@ -365,6 +373,7 @@ static lore_status log_group(lore_store *store, struct group *group, bool *time_
             log_writer_add(commit->log, LOG_BATCH, time_us, bytes_slice(&batch->payload), NULL);
     }
     if (status == LORE_OK) status = add_time_entry(store, sequence, row, time_us - 1, time_added);
+    log_writer_set_preallocate(commit->log, preallocate_bytes(store));
     if (status == LORE_OK)
         status = log_writer_write(commit->log);
     else

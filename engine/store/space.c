@@ -20,7 +20,7 @@ lore_status space_check_write(lore_store *store, bool frees_space) {
     if (atomic_load(&store->reserve_given_up))
         return fail(LORE_FULL,
                     "%s: the disk is full, and what is left is kept for deletes and compaction "
-                    "until %" PRIu64 " bytes are free",
+                    "until %" PRIu64 " bytes are free (twice lore_options.reserve_bytes)",
                     store->path, 2 * (uint64_t)store->options.reserve_bytes);
     if (quota == 0) return LORE_OK;
     struct lsm_stats stats;
@@ -74,8 +74,11 @@ static bool make_reserve(lore_store *store) {
     struct fs *fs = store->env->fs;
     lore_status status = fs->ops->stat(fs, path, &size, &is_dir, &mode);
     if (status == LORE_OK && size == want) return true;
-    if (fs->ops->space(fs, store->dir, &free_bytes) != LORE_OK || free_bytes < 2 * want)
+    if (fs->ops->space(fs, store->dir, &free_bytes) != LORE_OK) return false;
+    if (free_bytes < 2 * want) {
+        atomic_store(&store->reserve_given_up, true); /* by an earlier handle, it may be */
         return false;
+    }
     if (status == LORE_OK && fs_unlink(store->env, path) != LORE_OK) return false;
     if (write_reserve(store, path) == LORE_OK) return true;
     lore_status ignored = fs_unlink(store->env, path);

@@ -121,7 +121,7 @@ struct lore_store {
     _Atomic uint64_t iterators_open;
     _Atomic uint64_t commits, groups, device_syncs, gets, blocks_read, blocks_hit;
     _Atomic uint64_t stalls, stall_us;
-    _Atomic bool reserve_given_up; /* by this handle, and not made again yet */
+    _Atomic bool reserve_given_up; /* and there was no room yet to make it again */
     _Atomic bool reserve_busy;     /* a thread is making it */
     uint64_t log_bytes_cut;        /* at recovery */
 };

@@ -122,6 +122,10 @@ lore_status log_writer_reopen(const struct log_writer_config *config, const char
     return LORE_OK;
 }
 
+void log_writer_set_preallocate(struct log_writer *writer, uint32_t preallocate_bytes) {
+    writer->preallocate_bytes = preallocate_bytes;
+}
+
 void log_writer_destroy(struct log_writer *writer) {
     if (writer == NULL) return;
     file_close(writer->file);

@@ -52,6 +52,8 @@ MUST_USE lore_status log_writer_promise(struct log_writer *writer, int64_t time_
 /* Write and sync a promise, then a close record, and cut the zeros off. Nothing is gathered. LORE_FULL may be tried
  * again. After LORE_OK nothing more can be added, and the writer must still be destroyed. */
 MUST_USE lore_status log_writer_close(struct log_writer *writer, int64_t time_us);
+/* Take space ahead in steps of so many bytes from now on: few where space is short. */
+void log_writer_set_preallocate(struct log_writer *writer, uint32_t preallocate_bytes);
 void log_writer_destroy(struct log_writer *writer); /* closes the file, writes nothing; NULL is fine */
 
 uint64_t log_writer_end(const struct log_writer *writer);    /* offset after the last written record */
