@@ -142,6 +142,22 @@ static void delete_between(lore_store *store, uint64_t first, uint64_t end) {
     lore_batch_destroy(batch);
 }
 
+static uint64_t delete_singly(lore_store *store, uint64_t first, uint64_t end) {
+    lore_batch *batch;
+    uint8_t key[8];
+    MUST(lore_batch_create(store, &batch));
+    while (first < end) {
+        lore_batch_clear(batch);
+        for (unsigned i = 0; i < 50; i++, first++) {
+            MUST(lore_batch_delete(batch, FIRST, number_key(first, key)));
+            MUST(lore_batch_delete(batch, SECOND, number_key(first, key)));
+        }
+        MUST(lore_write(store, batch, NULL));
+    }
+    lore_batch_destroy(batch);
+    return end;
+}
+
 static void refused_and_readable(lore_store *store, uint64_t first, uint64_t end) {
     for (unsigned i = 0; i < 20; i++) {
         lore_status status = write_lot(store, end);
@@ -183,15 +199,12 @@ static void fill_and_recover(void) {
     store = reopen(store, false);
     check_content(store, first, end);
     verify_clean(store);
-    /* Once more, and single deletes this time. */
+    /* Once more, and single deletes this time: as many at once as the reserve can hold. */
     end = fill(store, end);
-    uint64_t middle = first + (end - first) / 2;
-    for (; first < middle; first++) {
-        uint8_t key[8];
-        MUST(lore_delete(store, FIRST, number_key(first, key)));
-        MUST(lore_delete(store, SECOND, number_key(first, key)));
+    for (unsigned round = 0; round < 4; round++) {
+        first = delete_singly(store, first, first + 1000);
+        MUST(lore_compact(store, NULL, NULL));
     }
-    MUST(lore_compact(store, NULL, NULL));
     end = resume(store, end, "many deletes and a compaction");
     check_content(store, first, end);
     store = reopen(store, false);
