@@ -134,7 +134,8 @@ static lore_status refuse_while_held(lore_store *store) {
 
 /* One refresh at a time, and no read beside it: an old sequence number and a new version would not
  * go together. Calls that read are waited for; an iterator or a snapshot made meanwhile is not,
- * since its thread may be waiting in another read for this refresh. */
+ * since its thread may be waiting in another read for this refresh. So may a callback of the very
+ * read that is waited for: now and then new reads are let through. */
 static lore_status begin_refresh(lore_store *store) {
     struct commit_state *commit = &store->commit;
     lore_status status = LORE_OK;
@@ -142,8 +143,16 @@ static lore_status begin_refresh(lore_store *store) {
     while (commit->refreshing)
         env_wait(store->env, commit->changed, commit->mutex);
     commit->refreshing = true;
-    while (commit->reading > 0 && (status = refuse_while_held(store)) == LORE_OK)
+    while (commit->reading > 0 && (status = refuse_while_held(store)) == LORE_OK) {
         env_wait_for(store->env, commit->changed, commit->mutex, HELD_POLL_US);
+        if (commit->reading == 0) break;
+        commit->refreshing = false;
+        env_broadcast(store->env, commit->changed);
+        env_wait_for(store->env, commit->changed, commit->mutex, HELD_POLL_US);
+        while (commit->refreshing)
+            env_wait(store->env, commit->changed, commit->mutex);
+        commit->refreshing = true;
+    }
     env_unlock(store->env, commit->mutex);
     if (status != LORE_OK) end_refresh(store);
     return status;
