@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "store/store_internal.h"
 #include "support.h"
 #include "vfs/fs_memory.h"
 
@@ -355,6 +356,98 @@ static void reads_during_refresh(void) {
     disk_close();
 }
 
+static _Atomic bool refreshed;
+
+static void *refresh_once(void *context) {
+    (void)context;
+    MUST(lore_refresh(shared_store));
+    atomic_store(&refreshed, true);
+    return NULL;
+}
+
+/* Called in the middle of a read; a refresh is waiting for its end by the time it reads itself. */
+static bool read_in_callback(void *context, lore_keyspace keyspace) {
+    pthread_t *thread = context;
+    bool waiting = false;
+    CHECK(keyspace == 1);
+    CHECK(pthread_create(thread, NULL, refresh_once, NULL) == 0);
+    while (!waiting) {
+        env_posix()->sys->ops->mutex_lock(env.sys, shared_store->commit.mutex);
+        waiting = shared_store->commit.refreshing;
+        env_posix()->sys->ops->mutex_unlock(env.sys, shared_store->commit.mutex);
+    }
+    CHECK(has_number(shared_store, 7));
+    CHECK(!atomic_load(&refreshed));
+    return true;
+}
+
+/* A read from within a read's callback does not wait for a refresh that waits for the read. */
+static void read_within_a_read(void) {
+    disk_open(0);
+    lore_options options;
+    options_for(&options);
+    lore_store *writer = open_with(&options);
+    MUST(put_number(writer, 7, 10));
+    options.read_only = true;
+    options.create_if_missing = false;
+    shared_store = open_with(&options);
+    pthread_t thread;
+    atomic_store(&refreshed, false);
+    alarm(60);
+    MUST(lore_keyspaces(shared_store, NULL, read_in_callback, &thread));
+    pthread_join(thread, NULL);
+    alarm(0);
+    MUST(lore_close(shared_store));
+    MUST(lore_close(writer));
+    disk_close();
+}
+
+/* ---- groups ---- */
+
+static void *put_a_memory(void *context) {
+    lore_memory memory;
+    lore_memory_init(&memory);
+    memory.fields = LORE_FIELD(LORE_ATTR_ID) | LORE_FIELD(LORE_ATTR_TEXT);
+    memory.id = lore_slice_of(context);
+    memory.text = lore_slice_of("text");
+    MUST(lore_memory_put(shared_store, &memory, 1, LORE_PUT_REPLACE, NULL));
+    return NULL;
+}
+
+static size_t waiting_writers(lore_store *store) {
+    size_t count = 0;
+    env.sys->ops->mutex_lock(env.sys, store->commit.mutex);
+    for (const struct commit_request *r = store->commit.head; r != NULL; r = r->next)
+        count++;
+    env.sys->ops->mutex_unlock(env.sys, store->commit.mutex);
+    return count;
+}
+
+/* Memories of different ids that wait together are written with one device flush. */
+static void memories_share_a_group(void) {
+    disk_open(0);
+    lore_options options;
+    options_for(&options);
+    lore_store *store = shared_store = open_with(&options);
+    lore_stats before = {.struct_size = sizeof before}, after = {.struct_size = sizeof after};
+    MUST(lore_stats_get(store, &before));
+    static char ids[8][2] = {"a", "b", "c", "d", "e", "f", "g", "h"};
+    pthread_t threads[8];
+    commit_lead_begin(store);
+    for (int i = 0; i < 8; i++)
+        CHECK(pthread_create(&threads[i], NULL, put_a_memory, ids[i]) == 0);
+    while (waiting_writers(store) < 8)
+        sleep_us(1000);
+    commit_lead_end(store);
+    for (int i = 0; i < 8; i++)
+        pthread_join(threads[i], NULL);
+    MUST(lore_stats_get(store, &after));
+    CHECK(after.commits == before.commits + 8);
+    CHECK(after.groups == before.groups + 1);
+    MUST(lore_close(store));
+    disk_close();
+}
+
 static const struct part {
     const char *name;
     void (*run)(void);
@@ -368,6 +461,8 @@ static const struct part {
     {"less_memory_than_before", less_memory_than_before},
     {"two_drops_of_one_snapshot", two_drops_of_one_snapshot},
     {"reads_during_refresh", reads_during_refresh},
+    {"read_within_a_read", read_within_a_read},
+    {"memories_share_a_group", memories_share_a_group},
 };
 
 int main(int argc, char **argv) {
