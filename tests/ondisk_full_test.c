@@ -252,7 +252,7 @@ static bool mount_tmpfs(void) {
 }
 
 static bool mount_ext4(void) {
-    char command[3 * TEST_PATH_BYTES];
+    char command[5 * TEST_PATH_BYTES];
     snprintf(command, sizeof command,
              "truncate -s %dM '%s/image' && mkfs.ext4 -q -m 0 '%s/image' && "
              "mount -o loop '%s/image' '%s'",
