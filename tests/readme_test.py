@@ -41,7 +41,7 @@ def matches(shown, printed):
 
 
 def main():
-    readme, program, source = sys.argv[1:4]
+    readme, program, source = (os.path.abspath(argument) for argument in sys.argv[1:4])
     with open(readme, encoding="utf-8") as page:
         commands = list(blocks(page.read()))
     if not any(command == "sh tests/run.sh" for command, _ in commands):
