@@ -217,7 +217,8 @@ LORE_API LORE_MUST_USE lore_status lore_refresh(lore_store *store);
  *
  * A keyspace is an ordered map from bytes to bytes, in memcmp order, named by a number. Numbers from
  * LORE_KEYSPACE_RESERVED up belong to the memory layer and are refused with LORE_INVALID.
- * Keys: 0 to 4096 bytes. Values and whole batches: up to a quarter of memory_budget.
+ * Keys: 0 to 4096 bytes. Values and whole batches: up to a quarter of memory_budget as
+ * lore_batch_size counts, and to 1 GiB.
  * ------------------------------------------------------------------------------------------------ */
 
 typedef uint32_t lore_keyspace;
@@ -260,7 +261,8 @@ typedef struct lore_batch lore_batch;
 LORE_API LORE_MUST_USE lore_status lore_batch_create(lore_store *store, lore_batch **batch);
 LORE_API void lore_batch_destroy(lore_batch *batch);
 LORE_API void lore_batch_clear(lore_batch *batch);
-LORE_API size_t lore_batch_size(const lore_batch *batch); /* bytes towards the batch limit */
+/* Bytes towards the batch limit: for each entry its key, its value and 164 bytes. */
+LORE_API size_t lore_batch_size(const lore_batch *batch);
 LORE_API LORE_MUST_USE lore_status lore_batch_put(lore_batch *batch, lore_keyspace keyspace,
                                                   lore_slice key, lore_slice value);
 LORE_API LORE_MUST_USE lore_status lore_batch_delete(lore_batch *batch, lore_keyspace keyspace,

@@ -2,6 +2,10 @@
  * check.c - lore_verify: the store's own checks of its files, then every index against the
  * memories, and the memories against every index, at one sequence number, in bounded memory.
  *
+ *   0. what each record accounts for is summed up (a digest of each id with its row, and of each
+ *      text, index, session and vector key; sums do not depend on order), and so is what the
+ *      keyspaces hold. Every keyspace is read once, in its order, and nothing is looked up. Where
+ *      all sums agree, 1 and 2 have nothing to name, and are passed over
  *   1. every id leads to a row whose record has that id, a text, all its index, session and
  *      vector entries; these are counted
  *   2. each keyspace is counted: if it has as many entries as were expected, there is none too
@@ -22,6 +26,14 @@
 
 #define PROGRESS_EVERY 1024u
 
+/* A set of entries, whatever their order: how many, and the sum of their digests (XXH3-128, the
+ * halves apart, modulo 2^64). */
+struct tally {
+    uint64_t entries, high, low;
+};
+
+enum { TALLY_ID, TALLY_TEXT, TALLY_INDEX, TALLY_SESSION, TALLY_VECTORS, TALLIES };
+
 struct check {
     lore_store *store;
     const struct allocator *allocator;
@@ -31,6 +43,8 @@ struct check {
     lore_verify_report *report;
     struct store_read reading;
     uint64_t faults;
+    bool summing; /* faults are noticed (amiss), not yet named */
+    bool amiss;
     uint64_t done; /* entries looked at */
     /* Entries that the memories account for, and that are there. */
     uint64_t records, indexes, sessions, vectors;
@@ -40,6 +54,8 @@ struct check {
     struct bytes session;
     uint64_t members, last_position;
     uint64_t session_count;
+    /* By the records, and by the keyspaces. */
+    struct tally expected[TALLIES], there[TALLIES];
 };
 
 /* Looks at one entry; its key is valid until the iterator moves. */
@@ -48,6 +64,10 @@ typedef lore_status (*entry_fn)(struct check *check, lore_slice key, struct lsm_
 static void report_fault(struct check *check, lore_slice key, const char *format, ...)
     PRINTF_LIKE(3, 4);
 static void report_fault(struct check *check, lore_slice key, const char *format, ...) {
+    if (check->summing) {
+        check->amiss = true;
+        return;
+    }
     char message[256];
     va_list args;
     va_start(args, format);
@@ -125,6 +145,128 @@ static lore_status exists(struct check *check, lore_slice key, bool *found) {
     TRY(store_get(check->store, &check->reading, key, &lookup, NULL));
     *found = lookup.found;
     return LORE_OK;
+}
+
+/* ---- 0: sums ---- */
+
+static void tally_add(struct tally *tally, lore_slice entry) {
+    struct digest128 digest = digest128_of(entry.data, entry.size);
+    tally->entries++;
+    tally->high += get_be64(digest.bytes);
+    tally->low += get_be64(digest.bytes + 8);
+}
+
+static bool tally_equal(const struct tally *a, const struct tally *b) {
+    return a->entries == b->entries && a->high == b->high && a->low == b->low;
+}
+
+static lore_status expect_keys(struct check *check, const lore_memory *memory, uint64_t row) {
+    size_t cursor = 0;
+    lore_slice key;
+    TRY(index_keys_of(memory, &check->list, &check->key));
+    while (index_keys_next(&check->list, &cursor, &key)) {
+        TRY(bytes_set(&check->key, key));
+        TRY(append_be64(&check->key, row));
+        tally_add(&check->expected[TALLY_INDEX], bytes_slice(&check->key));
+    }
+    if (memory->session_id.size > 0) {
+        TRY(key_session(&check->key, memory->session_id, memory->position));
+        TRY(append_be64(&check->key, row));
+        tally_add(&check->expected[TALLY_SESSION], bytes_slice(&check->key));
+    }
+    TRY(key_record(&check->key, row, RECORD_TEXT));
+    tally_add(&check->expected[TALLY_TEXT], bytes_slice(&check->key));
+    TRY(key_id(&check->key, memory->id));
+    TRY(append_be64(&check->key, row));
+    tally_add(&check->expected[TALLY_ID], bytes_slice(&check->key));
+    return LORE_OK;
+}
+
+static lore_status sum_attributes(struct check *check, uint64_t row,
+                                  struct lsm_iterator *iterator) {
+    lore_slice value;
+    struct attributes attributes;
+    if (row >= check->reading.row_watermark)
+        return fail(LORE_CORRUPTION, "row %" PRIu64 " is not below the row watermark", row);
+    TRY(lsm_iterator_value(iterator, &value));
+    TRY(attributes_decode(value, check->allocator, &attributes));
+    lore_status status = expect_keys(check, &attributes.memory, row);
+    for (size_t i = 0; i < attributes.spaces_count && status == LORE_OK; i++) {
+        uint8_t key[VECTOR_KEY_BYTES];
+        struct space space;
+        char name[256];
+        size_t name_size;
+        vector_key_encode(attributes.spaces[i], row, key);
+        tally_add(&check->expected[TALLY_VECTORS], slice(key, sizeof key));
+        if (store_space_by_number(check->store, attributes.spaces[i], &space, name, &name_size) !=
+            LORE_OK)
+            status = fail(LORE_CORRUPTION, "a memory names a space that is not there");
+    }
+    attributes_deinit(&attributes);
+    return status;
+}
+
+static lore_status sum_record(struct check *check, lore_slice key, struct lsm_iterator *iterator) {
+    const uint8_t *data = key.data;
+    if (key.size != KEYSPACE_BYTES + ROW_BYTES + 1 || data[key.size - 1] > RECORD_TEXT)
+        return fail(LORE_CORRUPTION, "not the key of a record");
+    if (data[key.size - 1] == RECORD_TEXT) {
+        tally_add(&check->there[TALLY_TEXT], key);
+        return LORE_OK;
+    }
+    return sum_attributes(check, get_be64(data + KEYSPACE_BYTES), iterator);
+}
+
+static lore_status sum_id(struct check *check, lore_slice key, struct lsm_iterator *iterator) {
+    lore_slice row;
+    TRY(lsm_iterator_value(iterator, &row));
+    if (row.size != ROW_BYTES) return fail(LORE_CORRUPTION, "not the row of an id");
+    TRY(bytes_set(&check->key, key));
+    TRY(bytes_append(&check->key, row.data, row.size));
+    tally_add(&check->there[TALLY_ID], bytes_slice(&check->key));
+    return LORE_OK;
+}
+
+static lore_status sum_index(struct check *check, lore_slice key, struct lsm_iterator *iterator) {
+    (void)iterator;
+    tally_add(&check->there[TALLY_INDEX], key);
+    return LORE_OK;
+}
+
+static lore_status sum_session(struct check *check, lore_slice key, struct lsm_iterator *iterator) {
+    (void)iterator;
+    tally_add(&check->there[TALLY_SESSION], key);
+    return LORE_OK;
+}
+
+static lore_status sum_vector(struct check *check, lore_slice key, struct lsm_iterator *iterator) {
+    (void)iterator;
+    tally_add(&check->there[TALLY_VECTORS], key);
+    return LORE_OK;
+}
+
+/* Whether all agree. Nothing is reported: where something is amiss, the checks that follow name it.
+ */
+static lore_status sums_agree(struct check *check, bool *agree) {
+    static const struct {
+        uint32_t keyspace;
+        entry_fn visit;
+    } scans[] = {{KEYSPACE_RECORD, sum_record},
+                 {KEYSPACE_ID, sum_id},
+                 {KEYSPACE_INDEX, sum_index},
+                 {KEYSPACE_SESSION, sum_session},
+                 {KEYSPACE_VECTORS, sum_vector}};
+    lore_status status = LORE_OK;
+    check->summing = true;
+    for (size_t i = 0; i < sizeof scans / sizeof scans[0] && status == LORE_OK; i++) {
+        uint64_t count;
+        if (!check->amiss) status = scan_keyspace(check, scans[i].keyspace, scans[i].visit, &count);
+    }
+    check->summing = false;
+    for (size_t i = 0; i < TALLIES; i++)
+        if (!tally_equal(&check->expected[i], &check->there[i])) check->amiss = true;
+    *agree = !check->amiss;
+    return status;
 }
 
 /* ---- 1: from ids to all that a memory has ---- */
@@ -426,13 +568,24 @@ static lore_status visit_dead(struct check *check, lore_slice key, struct lsm_it
 
 /* ---- the whole ---- */
 
-static lore_status check_indexes(struct check *check) {
+/* Name what is missing and what is too much. */
+static lore_status check_each(struct check *check) {
     uint64_t count;
     TRY(scan_keyspace(check, KEYSPACE_ID, visit_id, &count));
     TRY(check_none_too_many(check, KEYSPACE_RECORD, check->records, visit_record));
     TRY(check_none_too_many(check, KEYSPACE_INDEX, check->indexes, visit_index));
     TRY(check_none_too_many(check, KEYSPACE_SESSION, check->sessions, visit_session));
-    TRY(check_none_too_many(check, KEYSPACE_VECTORS, check->vectors, visit_vector));
+    return check_none_too_many(check, KEYSPACE_VECTORS, check->vectors, visit_vector);
+}
+
+static lore_status check_indexes(struct check *check) {
+    uint64_t count;
+    bool agree;
+    TRY(sums_agree(check, &agree));
+    if (agree)
+        check->report->memories = check->there[TALLY_ID].entries;
+    else
+        TRY(check_each(check));
     TRY(check_sessions(check));
     TRY(scan_keyspace(check, KEYSPACE_ACCESS, visit_access, &count));
     return scan_keyspace(check, KEYSPACE_DEAD, visit_dead, &count);

@@ -105,6 +105,41 @@ static void verify_sees_stray_keys(void **state) {
     bytes_free(&key);
 }
 
+/* As many keys as there should be, but not the same: ids that lead to each other's rows, and an
+ * index entry in the place of another. */
+static void verify_sees_swapped_keys(void **state) {
+    struct test_store *self = *state;
+    struct bytes keys[2] = {bytes_empty(env_posix()->allocator),
+                            bytes_empty(env_posix()->allocator)};
+    uint8_t rows[2][ROW_BYTES];
+    static const char *const ids[2] = {"first", "other"};
+    for (int i = 0; i < 2; i++) {
+        lore_memory memory = full_memory();
+        memory.id = lore_slice_of(ids[i]);
+        assert_ok(put_one(self->store, &memory));
+        lore_record *record = get_one(self->store, ids[i]);
+        put_be64(rows[i], lore_record_row(record));
+        lore_record_destroy(record);
+        assert_ok(key_id(&keys[i], lore_slice_of(ids[i])));
+    }
+    assert_verified(self->store, 2);
+    for (int i = 0; i < 2; i++)
+        change_key(self->store, &keys[i], slice(rows[1 - i], ROW_BYTES), true);
+    assert_faulty(self->store);
+    for (int i = 0; i < 2; i++)
+        change_key(self->store, &keys[i], slice(rows[i], ROW_BYTES), true);
+    assert_verified(self->store, 2);
+    assert_ok(key_index_text(&keys[0], LORE_ATTR_KIND, full_memory().kind));
+    assert_ok(bytes_append(&keys[0], rows[0], ROW_BYTES));
+    assert_ok(key_index_text(&keys[1], LORE_ATTR_KIND, lore_slice_of("another kind")));
+    assert_ok(bytes_append(&keys[1], rows[0], ROW_BYTES));
+    change_key(self->store, &keys[0], slice(NULL, 0), false);
+    change_key(self->store, &keys[1], slice(NULL, 0), true);
+    assert_faulty(self->store);
+    bytes_free(&keys[0]);
+    bytes_free(&keys[1]);
+}
+
 static bool stop(void *context, const lore_progress *progress) {
     (void)context;
     return strcmp(progress->stage, "verify indexes") != 0;
@@ -128,6 +163,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(verify_sees_each_key),
         TEST(verify_sees_stray_keys),
+        TEST(verify_sees_swapped_keys),
         TEST(verify_can_be_stopped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,7 +26,9 @@
 #define GROUP_REQUESTS_MAX      256u
 #define TIME_KEY_BYTES          (KEYSPACE_BYTES + 8u)
 #define PREALLOCATE_SHORT_BYTES 4096u
-#define CHANGED_BITS            65536u
+/* At least what the payload of the time entry takes. */
+#define TIME_BATCH_BYTES 128u
+#define CHANGED_BITS     65536u
 
 /* ---- life ---- */
 
@@ -310,6 +312,11 @@ static void gather_group(lore_store *store, struct group *group, size_t *taken) 
         if (status == LORE_OK && writes) status = ensure_log(store, frees);
         if (status == LORE_OK && writes && group->count == 0 && !lsm_has_room(store->lsm, bytes))
             status = commit_switch_log(store, bytes, frees);
+        /* A batch larger than a memtable takes so much that the frozen one must go first. */
+        if (status == LORE_OK && writes &&
+            request->batch->memtable_bytes > store->options.memtable_bytes &&
+            !lsm_can_freeze(store->lsm))
+            status = wait_for_flush(store);
         if (status == LORE_OK && writes) {
             group->requests[group->count++] = request;
             group->memtable_bytes = bytes;
@@ -355,6 +362,7 @@ static lore_status log_group(lore_store *store, struct group *group, bool *time_
     struct commit_state *commit = &store->commit;
     *time_added = false;
     TRY(lsm_reserve(store->lsm, group->memtable_bytes));
+    TRY(log_writer_reserve(commit->log, group->count + 1, group->log_bytes + TIME_BATCH_BYTES));
     uint64_t sequence = commit->next_sequence, row = commit->next_row;
     int64_t now_us = env_now_us(store->env);
     int64_t time_us = now_us > commit->last_time_us ? now_us : commit->last_time_us + 1;
@@ -475,11 +483,11 @@ lore_status store_commit(lore_store *store, struct batch *batch, lore_commit *co
                          uint64_t *first_row) {
     struct commit_state *commit = &store->commit;
     TRY(store_check(store, true));
-    if (batch->payload.size > store->budget.limit / 4 ||
-        batch->memtable_bytes > store->budget.limit / 4)
+    if (batch->memtable_bytes > store->budget.limit / 4)
         return fail(LORE_TOO_BIG,
-                    "a batch of %zu bytes is over the limit of %llu, a quarter of memory_budget",
-                    batch->payload.size, (unsigned long long)(store->budget.limit / 4));
+                    "a batch of %llu bytes is over the limit of %llu, a quarter of memory_budget",
+                    (unsigned long long)batch->memtable_bytes,
+                    (unsigned long long)(store->budget.limit / 4));
     if (batch->entries == 0 && batch->conditions_count == 0) return LORE_OK;
     struct commit_request request = {
         .batch = batch, .frees_space = batch->frees_space || batch->deletes == batch->entries};

@@ -62,7 +62,7 @@ static lore_status options_check(const lore_options *options) {
 }
 
 /* What the caller's version of the struct does not have stays at its default. */
-static lore_status options_take(const lore_options *given, lore_options *options) {
+lore_status store_options_take(const lore_options *given, lore_options *options) {
     lore_options_init(options);
     if (given != NULL) {
         if (given->struct_size < sizeof(size_t) || given->struct_size > 65536)
@@ -95,7 +95,7 @@ static uint64_t fixed_bytes(const lore_options *options) {
 lore_status store_allocate(const lore_options *given, const struct store_hooks *hooks,
                            const char *path, lore_store **out) {
     lore_options options;
-    TRY(options_take(given, &options));
+    TRY(store_options_take(given, &options));
     const lore_env *env = options.env != NULL ? options.env : env_posix();
     if (strlen(path) == 0 || strlen(path) >= PATH_BYTES_MAX - 64)
         return fail(LORE_INVALID, "a store's path has 1 to %u bytes", PATH_BYTES_MAX - 65);

@@ -71,35 +71,36 @@ void lore_batch_clear(lore_batch *batch) {
     batch_clear(&batch->batch);
 }
 size_t lore_batch_size(const lore_batch *batch) {
-    return batch->batch.payload.size;
+    return (size_t)batch->batch.memtable_bytes;
 }
 
 /* So that a batch without bound is refused while it grows, not when it is written. */
-static lore_status batch_room(const lore_batch *batch, size_t more) {
-    uint64_t limit = batch->store->budget.limit / 4;
-    if (more <= limit && batch->batch.payload.size <= limit - more) return LORE_OK;
+static lore_status batch_room(const lore_batch *batch, size_t first, size_t second) {
+    uint64_t limit = batch->store->budget.limit / 4, taken = batch->batch.memtable_bytes;
+    uint64_t more = KEYSPACE_BYTES + BATCH_ENTRY_OVERHEAD;
+    if (first <= limit && second <= limit && taken + more + first + second <= limit) return LORE_OK;
     return fail(LORE_TOO_BIG,
                 "the batch would be over %" PRIu64 " bytes, a quarter of memory_budget", limit);
 }
 
 lore_status lore_batch_put(lore_batch *batch, lore_keyspace keyspace, lore_slice key,
                            lore_slice value) {
-    TRY(batch_room(batch, value.size));
     TRY(whole_key(&batch->key, keyspace, key));
+    TRY(batch_room(batch, key.size, value.size));
     return batch_put(&batch->batch, bytes_slice(&batch->key), value);
 }
 
 lore_status lore_batch_delete(lore_batch *batch, lore_keyspace keyspace, lore_slice key) {
-    TRY(batch_room(batch, key.size));
     TRY(whole_key(&batch->key, keyspace, key));
+    TRY(batch_room(batch, key.size, 0));
     return batch_delete(&batch->batch, bytes_slice(&batch->key));
 }
 
 lore_status lore_batch_delete_range(lore_batch *batch, lore_keyspace keyspace, lore_slice begin,
                                     lore_slice end) {
-    TRY(batch_room(batch, begin.size + end.size));
     TRY(whole_key(&batch->key, keyspace, begin));
     TRY(whole_end(&batch->end, keyspace, end));
+    TRY(batch_room(batch, begin.size, batch->end.size));
     if (slice_compare(bytes_slice(&batch->key), bytes_slice(&batch->end)) >= 0) return LORE_OK;
     return batch_delete_range(&batch->batch, bytes_slice(&batch->key), bytes_slice(&batch->end));
 }

@@ -253,20 +253,19 @@ static lore_status build_from_backup(struct restore *restore, const char *from) 
 
 /* ---- the public calls ---- */
 
-static void restore_init(struct restore *restore, const char *path, const lore_options *options) {
+static lore_status restore_init(struct restore *restore, const char *path,
+                                const lore_options *options) {
     *restore = (struct restore){.path = path};
-    if (options != NULL)
-        restore->options = *options;
-    else
-        lore_options_init(&restore->options);
+    TRY(store_options_take(options, &restore->options));
     restore->env = restore->options.env != NULL ? restore->options.env : env_posix();
     restore->allocator = restore->env->allocator;
+    return LORE_OK;
 }
 
 lore_status lore_restore(const char *path, const char *from, bool replace,
                          const lore_options *options, lore_progress_fn progress, void *context) {
     struct restore restore;
-    restore_init(&restore, path, options);
+    TRY(restore_init(&restore, path, options));
     restore.progress = progress;
     restore.context = context;
     TRY(begin(&restore, replace));
@@ -283,7 +282,7 @@ lore_status store_generation_begin(const char *path, bool replace, const lore_op
                                    const struct store_hooks *hooks, lore_store **out) {
     *out = NULL;
     struct restore restore;
-    restore_init(&restore, path, options);
+    TRY(restore_init(&restore, path, options));
     TRY(begin(&restore, replace));
     struct identity identity;
     struct facts_record facts = {.format_version = STORE_FORMAT_VERSION,

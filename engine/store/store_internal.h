@@ -144,6 +144,8 @@ MUST_USE lore_status store_sweep_generations(const lore_env *env, const char *pa
 
 /* open.c: everything after the lock and CURRENT: open the generation in store->dir. Used by lore_generation_begin too. */
 MUST_USE lore_status store_start(lore_store *store);
+/* The caller's options (NULL: the defaults), checked, and filled up where they come from an older version. */
+MUST_USE lore_status store_options_take(const lore_options *given, lore_options *options);
 MUST_USE lore_status store_allocate(const lore_options *options, const struct store_hooks *hooks,
                                     const char *path, lore_store **store);
 void store_free(lore_store *store);

@@ -135,6 +135,12 @@ void log_writer_destroy(struct log_writer *writer) {
 
 /* ---- gather ---- */
 
+lore_status log_writer_reserve(struct log_writer *writer, size_t records, uint64_t payload_bytes) {
+    uint64_t bytes = payload_bytes + (uint64_t)records * log_record_bytes(8);
+    if (bytes > SIZE_MAX) return fail(LORE_TOO_BIG, "%s: records too large", writer->path);
+    return bytes_reserve(&writer->gathered, (size_t)bytes);
+}
+
 lore_status log_writer_add(struct log_writer *writer, enum log_record_kind kind, int64_t time_us,
                            lore_slice payload, uint64_t *offset) {
     assert(!writer->closed);

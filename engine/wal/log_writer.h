@@ -39,6 +39,8 @@ MUST_USE lore_status log_writer_reopen(const struct log_writer_config *config, c
                                        const struct log_header *header, uint64_t end,
                                        uint64_t last_check, struct log_writer **writer);
 
+/* Memory for records of `payload_bytes` in sum, so that gathering them copies nothing twice. */
+MUST_USE lore_status log_writer_reserve(struct log_writer *writer, size_t records, uint64_t payload_bytes);
 /* Gather one record; *offset (may be NULL) is where it will lie. */
 MUST_USE lore_status log_writer_add(struct log_writer *writer, enum log_record_kind kind,
                                     int64_t time_us, lore_slice payload, uint64_t *offset);
