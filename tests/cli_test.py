@@ -704,11 +704,22 @@ def test_hostile_text_on_a_terminal():
     assert jrun("get", "m")["text"] == "red \033[31m alert"
 
 
+def wait_for_writer(child):
+    """Until the child holds the lock and has said so: the text in LOCK follows the lock a moment later."""
+    for _ in range(600):
+        owner = jrun("status")["lock_owner"]
+        if owner and str(child.pid) in owner:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"no lock of {child.pid}: {owner}")
+
+
 def test_interrupt():
     run("init")
     child = subprocess.Popen([LORE, "import", "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
     child.stdin.write(b'{"id":"m1","text":"kept"}\n')
     child.stdin.flush()
+    wait_for_writer(child)
     time.sleep(0.5)
     child.send_signal(signal.SIGINT)
     _, err = child.communicate(timeout=30)
@@ -722,12 +733,7 @@ def test_beside_a_live_writer():
     child = subprocess.Popen([LORE, "import", "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
     child.stdin.write(b'{"id":"m1","text":"from the writer"}\n')
     child.stdin.flush()
-    for _ in range(200):
-        owner = jrun("status")["lock_owner"]
-        if owner:
-            break
-        time.sleep(0.05)
-    assert str(child.pid) in owner, owner
+    wait_for_writer(child)
     error = fails("put", "x", "--lock-timeout", "100ms", code=11, name="LORE_LOCKED")
     assert str(child.pid) in error["message"]
     assert jrun("search")["count"] == 0
