@@ -11,16 +11,13 @@
 
 #include "base/poison.h"
 
-/* Another thread may take what the reclaimer gave back; a few rounds settle it, more would be a
- * livelock. */
-#define RECLAIM_ROUNDS_MAX 4
-
 /* What malloc keeps beside each block: a header of two words. */
 #define HOST_OVERHEAD_BYTES 16u
 
 void budget_init(struct budget *budget, uint64_t limit) {
     budget->limit = limit;
     atomic_init(&budget->used, 0);
+    atomic_init(&budget->wanted, 0);
     atomic_init(&budget->peak, 0);
     for (int i = 0; i < BUDGET_PURPOSES; i++)
         atomic_init(&budget->used_by[i], 0);
@@ -28,11 +25,14 @@ void budget_init(struct budget *budget, uint64_t limit) {
     budget->reclaim_context = NULL;
 }
 
-bool budget_try(struct budget *budget, enum budget_purpose purpose, uint64_t bytes) {
+/* Take the bytes if that leaves `kept` of the room. */
+static bool take_room(struct budget *budget, enum budget_purpose purpose, uint64_t bytes,
+                      uint64_t kept) {
     assert((unsigned)purpose < BUDGET_PURPOSES);
     uint64_t used = atomic_load_explicit(&budget->used, memory_order_relaxed);
     do {
-        if (bytes > budget->limit - used) return false;
+        uint64_t room = budget->limit - used;
+        if (room < kept || bytes > room - kept) return false;
     } while (!atomic_compare_exchange_weak(&budget->used, &used, used + bytes));
     atomic_fetch_add(&budget->used_by[purpose], bytes);
 
@@ -43,13 +43,32 @@ bool budget_try(struct budget *budget, enum budget_purpose purpose, uint64_t byt
     return true;
 }
 
+bool budget_try(struct budget *budget, enum budget_purpose purpose, uint64_t bytes) {
+    return take_room(budget, purpose, bytes, atomic_load(&budget->wanted));
+}
+
+/* Evict for all who wait, not for the caller alone: then each finds its part, whoever comes first.
+ * A thread that looked at `wanted` before the caller was in it may still take some of the room,
+ * once; so as long as there is something to evict, it is tried again. */
+static bool reclaim_and_take(struct budget *budget, enum budget_purpose purpose, uint64_t bytes) {
+    for (;;) {
+        uint64_t wanted = atomic_load(&budget->wanted);
+        uint64_t room = budget->limit - atomic_load(&budget->used);
+        uint64_t freed = 0;
+        if (room < wanted && budget->reclaim != NULL)
+            freed = budget->reclaim(budget->reclaim_context, wanted - room);
+        if (take_room(budget, purpose, bytes, 0)) return true;
+        if (freed == 0) return false;
+    }
+}
+
 lore_status budget_take(struct budget *budget, enum budget_purpose purpose, uint64_t bytes) {
     if (budget_try(budget, purpose, bytes)) return LORE_OK;
-    for (int round = 0; round < RECLAIM_ROUNDS_MAX; round++) {
-        if (budget->reclaim == NULL || bytes > budget->limit) break;
-        uint64_t room = budget->limit - atomic_load(&budget->used);
-        if (room < bytes) budget->reclaim(budget->reclaim_context, bytes - room);
-        if (budget_try(budget, purpose, bytes)) return LORE_OK;
+    if (bytes <= budget->limit) {
+        atomic_fetch_add(&budget->wanted, bytes);
+        bool taken = reclaim_and_take(budget, purpose, bytes);
+        atomic_fetch_sub(&budget->wanted, bytes);
+        if (taken) return LORE_OK;
     }
     return fail(LORE_NO_MEMORY, "memory_budget: %llu bytes wanted, %llu of %llu in use",
                 (unsigned long long)bytes, (unsigned long long)atomic_load(&budget->used),

@@ -5,7 +5,9 @@
  * Two kinds of charge. A must-have (memtable, index tops, buffers of a running step) is taken with
  * budget_take, which fails with LORE_NO_MEMORY over the ceiling. What can be done without (cached
  * blocks) asks budget_try first, and gives back when told to: the cache registers a reclaimer, and
- * budget_take calls it before it fails.
+ * budget_take calls it before it fails. What is evicted so is kept for those who wait in budget_take:
+ * budget_try leaves it alone, so a cache cannot fill the room again before the asker has it, and
+ * LORE_NO_MEMORY means that there is nothing left to evict.
  *
  * An allocation from a charged allocator may call the reclaimer: whoever holds a lock that the reclaimer
  * takes must use budget_try and the host's allocator instead.
@@ -32,10 +34,12 @@ enum budget_purpose {
 struct budget {
     uint64_t limit; /* bytes; set once */
     _Atomic uint64_t used;
+    _Atomic uint64_t wanted; /* by calls of budget_take that wait for the reclaimer */
     _Atomic uint64_t peak;
     _Atomic uint64_t used_by[BUDGET_PURPOSES];
-    /* Free at least `want` bytes if possible. May be NULL. Set once, before threads start. */
-    void (*reclaim)(void *context, uint64_t want);
+    /* Free at least `want` bytes if possible, and say how many it freed: 0 if there was nothing to
+     * free. May be NULL. Set once, before threads start. */
+    uint64_t (*reclaim)(void *context, uint64_t want);
     void *reclaim_context;
 };
 

@@ -40,13 +40,14 @@ struct cache {
     uint64_t wanted;
 };
 
-static void reclaim(void *context, uint64_t want) {
+static uint64_t reclaim(void *context, uint64_t want) {
     struct cache *cache = context;
     cache->calls++;
     cache->wanted = want;
     uint64_t given = want < cache->held ? want : cache->held;
     cache->held -= given;
     budget_give(cache->budget, BUDGET_CACHE, given);
+    return given;
 }
 
 static void must_haves_push_the_cache_out(void **state) {
@@ -67,6 +68,34 @@ static void must_haves_push_the_cache_out(void **state) {
     int calls = cache.calls;
     assert_status(budget_take(&b, BUDGET_WORK, 101), LORE_NO_MEMORY);
     assert_int_equal(cache.calls, calls); /* can never fit: the cache is left alone */
+}
+
+/* A cache whose readers fill each room as soon as it is made: another thread's budget_try between
+ * the reclaimer's end and the taker's next try. */
+static uint64_t reclaim_and_refill(void *context, uint64_t want) {
+    struct cache *cache = context;
+    uint64_t given = reclaim(cache, want);
+    while (budget_try(cache->budget, BUDGET_CACHE, 1))
+        cache->held++;
+    return given;
+}
+
+static void what_is_evicted_is_the_askers(void **state) {
+    (void)state;
+    struct budget b;
+    budget_init(&b, 100);
+    struct cache cache = {&b, 80, 0, 0};
+    b.reclaim = reclaim_and_refill;
+    b.reclaim_context = &cache;
+    assert_true(budget_try(&b, BUDGET_CACHE, 80));
+    assert_ok(budget_take(&b, BUDGET_WORK, 30));
+    assert_int_equal(cache.calls, 1);
+    assert_int_equal(cache.held, 70);
+    /* Nothing is kept for one who has given up, or has what was asked for. */
+    assert_status(budget_take(&b, BUDGET_WORK, 71), LORE_NO_MEMORY);
+    assert_int_equal(cache.held, 0);
+    assert_true(budget_try(&b, BUDGET_CACHE, 70));
+    assert_int_equal(atomic_load(&b.wanted), 0);
 }
 
 static void charged_allocator_counts_sizes_and_overhead(void **state) {
@@ -135,6 +164,7 @@ int main(void) {
         cmocka_unit_test(ceiling_is_exact),
         cmocka_unit_test(purposes_are_counted_apart),
         cmocka_unit_test(must_haves_push_the_cache_out),
+        cmocka_unit_test(what_is_evicted_is_the_askers),
         cmocka_unit_test(charged_allocator_counts_sizes_and_overhead),
         cmocka_unit_test(threads_never_pass_the_ceiling),
     };

@@ -223,8 +223,8 @@ static uint64_t cache_evict(struct block_cache *cache, uint64_t want) {
     return freed;
 }
 
-void block_cache_reclaim(void *cache, uint64_t want) {
-    cache_evict(cache, want);
+uint64_t block_cache_reclaim(void *cache, uint64_t want) {
+    return cache_evict(cache, want);
 }
 
 /* ---- blocks ---- */

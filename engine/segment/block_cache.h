@@ -39,6 +39,6 @@ uint64_t block_cache_bytes(struct block_cache *cache);
 uint64_t block_cache_hits(struct block_cache *cache);
 uint64_t block_cache_misses(struct block_cache *cache);
 /* For budget.reclaim. */
-void block_cache_reclaim(void *cache, uint64_t want);
+uint64_t block_cache_reclaim(void *cache, uint64_t want);
 
 #endif

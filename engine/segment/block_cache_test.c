@@ -306,6 +306,60 @@ static void threads_agree(void **state) {
     assert_int_equal(atomic_load(&budget.used), 0);
 }
 
+/* Readers who fill the cache as fast as they can, beside those who must have memory. */
+static void reader_main(void *context) {
+    struct client *client = context;
+    for (int i = 0; i < 20000; i++) {
+        uint64_t offset = test_random(&client->seed) % 256;
+        struct block *block = block_cache_get(cache, 1, offset);
+        if (block == NULL) {
+            uint8_t *data;
+            if (block_cache_prepare(cache, BLOCK_SIZE, &block, &data) != LORE_OK) {
+                client->wrong++;
+                continue;
+            }
+            block_cache_publish(cache, 1, offset, &block);
+        }
+        block_cache_release(cache, block);
+    }
+}
+
+static void asker_main(void *context) {
+    struct client *client = context;
+    for (int i = 0; i < 20000; i++) {
+        uint64_t bytes = 1 + test_random(&client->seed) % (48 * 1024);
+        if (budget_take(&budget, BUDGET_WORK, bytes) == LORE_OK)
+            budget_give(&budget, BUDGET_WORK, bytes);
+        else
+            client->wrong++;
+    }
+}
+
+static void no_asker_is_refused_what_the_cache_holds(void **state) {
+    (void)state;
+    env = *env_posix();
+    budget_init(&budget, 256 * 1024);
+    assert_ok(block_cache_create(&env, &budget, 256 * 1024, &cache));
+    budget.reclaim = block_cache_reclaim;
+    budget.reclaim_context = cache;
+    struct client clients[5];
+    for (uint64_t i = 0; i < 5; i++) {
+        clients[i] = (struct client){NULL, i, 0};
+        assert_ok(env.sys->ops->thread_start(env.sys, i < 3 ? reader_main : asker_main, &clients[i],
+                                             &clients[i].thread));
+    }
+    uint64_t refused = 0;
+    for (size_t i = 0; i < 5; i++) {
+        env.sys->ops->thread_join(env.sys, clients[i].thread);
+        refused += clients[i].wrong;
+    }
+    assert_int_equal(refused, 0);
+    assert_int_equal(atomic_load(&budget.wanted), 0);
+    assert_true(atomic_load(&budget.peak) <= budget.limit);
+    block_cache_destroy(cache);
+    assert_int_equal(atomic_load(&budget.used), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_published_is_found),
@@ -319,6 +373,7 @@ int main(void) {
         cmocka_unit_test(the_first_to_publish_wins),
         cmocka_unit_test(failed_allocations_are_undone),
         cmocka_unit_test(threads_agree),
+        cmocka_unit_test(no_asker_is_refused_what_the_cache_holds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
