@@ -48,17 +48,19 @@ bool budget_try(struct budget *budget, enum budget_purpose purpose, uint64_t byt
 }
 
 /* Evict for all who wait, not for the caller alone: then each finds its part, whoever comes first.
- * A thread that looked at `wanted` before the caller was in it may still take some of the room,
- * once; so as long as there is something to evict, it is tried again. */
+ * Others may still take the room before the caller does, those who looked at `wanted` before the
+ * caller was in it and those who came to wait since; so it is tried again until the room is short
+ * and there is nothing to evict. */
 static bool reclaim_and_take(struct budget *budget, enum budget_purpose purpose, uint64_t bytes) {
     for (;;) {
         uint64_t wanted = atomic_load(&budget->wanted);
         uint64_t room = budget->limit - atomic_load(&budget->used);
+        bool is_short = room < wanted;
         uint64_t freed = 0;
-        if (room < wanted && budget->reclaim != NULL)
+        if (is_short && budget->reclaim != NULL)
             freed = budget->reclaim(budget->reclaim_context, wanted - room);
         if (take_room(budget, purpose, bytes, 0)) return true;
-        if (freed == 0) return false;
+        if (is_short && freed == 0) return false;
     }
 }
 
