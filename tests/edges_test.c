@@ -190,6 +190,66 @@ static void reader_and_unborn_log(void) {
     }
 }
 
+static void refused_by_both(lore_options options) {
+    lore_store *store;
+    options.read_only = true;
+    options.create_if_missing = false;
+    MUST_BE(lore_open(STORE, &options, &store), LORE_CORRUPTION);
+    options.read_only = false;
+    MUST_BE(lore_open(STORE, &options, &store), LORE_CORRUPTION);
+}
+
+/* Three closed logs with a record each; how long the last is. */
+static uint64_t three_logs(lore_options *options) {
+    disk_open(0);
+    options_for(options);
+    for (uint64_t i = 1; i <= 3; i++) {
+        lore_store *store = open_with(options);
+        MUST(put_number(store, i, 10));
+        MUST(lore_close(store));
+    }
+    uint64_t size;
+    bool is_dir;
+    uint32_t mode;
+    MUST(env.fs->ops->stat(env.fs, STORE "/g-000001/log-0000000003", &size, &is_dir, &mode));
+    return size;
+}
+
+/* The newest log of a store that was closed, cut short or gone, was taken for a crash's work. */
+static void newest_log_cut(void) {
+    lore_options options;
+    uint64_t whole = three_logs(&options);
+    disk_close();
+    for (uint64_t size = 0; size < whole; size += 8) {
+        (void)three_logs(&options);
+        struct file *file;
+        MUST(fs_open(&env, STORE "/g-000001/log-0000000003", FILE_WRITE, false, &file));
+        MUST(file_truncate(file, size));
+        file_close(file);
+        refused_by_both(options);
+        CHECK(exists(STORE "/g-000001/log-0000000003"));
+        disk_close();
+    }
+    (void)three_logs(&options);
+    MUST(fs_unlink(&env, STORE "/g-000001/log-0000000003"));
+    refused_by_both(options);
+    disk_close();
+}
+
+/* A reader stepped over a log that was missing, or another's under its name. */
+static void reader_and_broken_chain(void) {
+    lore_options options;
+    (void)three_logs(&options);
+    MUST(fs_unlink(&env, STORE "/g-000001/log-0000000002"));
+    refused_by_both(options);
+    disk_close();
+    (void)three_logs(&options);
+    MUST(env.fs->ops->rename(env.fs, STORE "/g-000001/log-0000000003",
+                             STORE "/g-000001/log-0000000002"));
+    refused_by_both(options);
+    disk_close();
+}
+
 /* A folder that holds acknowledged writes is never cleared away because CURRENT is gone. */
 static void missing_current(void) {
     disk_open(0);
@@ -456,6 +516,8 @@ static const struct part {
     {"quota_of_memories", quota_of_memories},
     {"reserve_on_a_full_disk", reserve_on_a_full_disk},
     {"reader_and_unborn_log", reader_and_unborn_log},
+    {"newest_log_cut", newest_log_cut},
+    {"reader_and_broken_chain", reader_and_broken_chain},
     {"missing_current", missing_current},
     {"unfinished_creation", unfinished_creation},
     {"less_memory_than_before", less_memory_than_before},

@@ -147,6 +147,30 @@ void log_record_state_deinit(struct log_record_state *record) {
     (void)record;
 }
 
+lore_status log_head_record_encode(const struct log_head_record *record, struct bytes *out) {
+    TRY(begin(out));
+    TRY(append_u64(out, record->number));
+    TRY(append_u8(out, record->closed));
+    TRY(append_u64(out, record->length));
+    return append_u64(out, record->last_sequence);
+}
+
+lore_status log_head_record_decode(lore_slice in, const struct allocator *allocator,
+                                   struct log_head_record *record) {
+    (void)allocator;
+    struct reader r;
+    TRY(open_record(in, "head", &r));
+    record->number = read_u64(&r);
+    record->closed = read_bool(&r);
+    record->length = read_u64(&r);
+    record->last_sequence = read_u64(&r);
+    return finished(&r) ? LORE_OK : malformed("head");
+}
+
+void log_head_record_deinit(struct log_head_record *record) {
+    (void)record;
+}
+
 lore_status named_snapshot_record_encode(const struct named_snapshot_record *record,
                                          struct bytes *out) {
     TRY(begin(out));

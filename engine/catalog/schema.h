@@ -5,6 +5,7 @@
  *   'F'                     facts: of the store and of this generation
  *   'C'                     counters: segment ids, run ids, space numbers
  *   'L'                     log: which log files still count
+ *   'H'                     head: the newest log that the catalog knows of, and how it was closed
  *   'S' be64 id             segment: its state, where it stands in the tree, its summary
  *   'J' be64 slot           job: a merge in progress (slots 0 and 1); a compaction that was asked for (slot 2)
  *   'N' name                named snapshot
@@ -46,6 +47,15 @@ struct log_record_state {
     uint64_t flushed_sequence; /* every entry up to it is in segments */
     uint64_t row_watermark;   /* rows handed out up to flushed_sequence */
     int64_t flushed_time_us;
+};
+
+/* Written when a store is opened for writing and when it is closed, so that a newest log that is missing, or shorter
+ * than it was when it was closed, is not taken for the work of a crash. Later logs may follow. */
+struct log_head_record {
+    uint64_t number;
+    bool closed;              /* else it is, or was, being written, and the next two are 0 */
+    uint64_t length;          /* bytes, the close record included */
+    uint64_t last_sequence;
 };
 
 enum segment_state { SEGMENT_LIVE = 1, SEGMENT_DROPPED = 2 };
@@ -104,6 +114,7 @@ struct quarantine_record {
 SCHEMA_CODEC(facts_record)
 SCHEMA_CODEC(counters_record)
 SCHEMA_CODEC(log_record_state)
+SCHEMA_CODEC(log_head_record)
 SCHEMA_CODEC(segment_record)
 SCHEMA_CODEC(job_record)
 SCHEMA_CODEC(named_snapshot_record)

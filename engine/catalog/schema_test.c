@@ -25,6 +25,7 @@ typedef lore_status (*recode_fn)(lore_slice in, const struct allocator *allocato
 RECODE(facts_record)
 RECODE(counters_record)
 RECODE(log_record_state)
+RECODE(log_head_record)
 RECODE(segment_record)
 RECODE(job_record)
 RECODE(named_snapshot_record)
@@ -106,6 +107,12 @@ static void test_plain_records(void **state) {
     struct counters_record counters = {1, 2, 3, 4};
     assert_ok(counters_record_encode(&counters, &out));
     abuse(recode_counters_record, &out);
+    struct log_head_record head = {4, true, 664, 36}, head_back;
+    assert_ok(log_head_record_encode(&head, &out));
+    abuse(recode_log_head_record, &out);
+    assert_ok(log_head_record_decode(bytes_slice(&out), &a.base, &head_back));
+    assert_true(head_back.closed && head_back.number == 4 && head_back.length == 664 &&
+                head_back.last_sequence == 36);
     struct log_record_state log = {7, 8, 9, 10};
     assert_ok(log_record_state_encode(&log, &out));
     abuse(recode_log_record_state, &out);

@@ -98,7 +98,7 @@ static lore_status take_segments(struct backup *backup, const struct version *ve
     return LORE_OK;
 }
 
-/* The sealed facts, and no dropped segments, quarantine or log: what makes the catalog that of a
+/* The sealed facts, and no dropped segments, quarantine or log head: what makes the catalog that of a
  * backup. */
 struct backup_changes {
     const struct allocator *allocator;
@@ -135,12 +135,13 @@ static lore_status export_catalog(struct backup *backup, const struct log_record
     facts.last_commit_us = flushed->flushed_time_us;
     struct bytes value = bytes_empty(allocator);
     struct catalog_key quarantine = schema_key('Q'), segments = schema_key('S'),
-                       fact = schema_key('F');
+                       fact = schema_key('F'), head = schema_key('H');
     lore_status status =
         catalog_scan(store->catalog, catalog_key_slice(&quarantine), leave_out, &changes);
     if (status == LORE_OK)
         status =
             catalog_scan(store->catalog, catalog_key_slice(&segments), leave_out_dropped, &changes);
+    if (status == LORE_OK) status = catalog_edit_delete(&edit, catalog_key_slice(&head));
     if (status == LORE_OK) status = facts_record_encode(&facts, &value);
     if (status == LORE_OK)
         status = catalog_edit_put(&edit, catalog_key_slice(&fact), bytes_slice(&value));

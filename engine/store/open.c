@@ -377,6 +377,7 @@ lore_status store_close(lore_store *store) {
                              : store->commit.log_closed
                                  ? LORE_OK
                                  : log_writer_close(store->commit.log, store->commit.last_time_us);
+        if (closed == LORE_OK) closed = log_chain_note_closed(store);
         if (status == LORE_OK) status = closed;
         commit_lead_end(store);
     }

@@ -2,12 +2,12 @@
  * recovery.c - from log files to memtables.
  *
  * The catalog says which log is the first that still counts and up to which sequence number
- * segments hold everything. The logs from there on are read in order of number. Each one's header
- * must name its predecessor, that file's final length and last sequence number, as found: no hole
- * is stepped over.
+ * segments hold everything. The logs from there on are read in order of number; log_chain.c judges
+ * how they hang together.
  *
  *   damaged below a promise, or not at the end of the last log: LORE_CORRUPTION, the store does not
- * open for writing torn above the last promise: cut; its bytes are kept in quarantine/ and counted
+ *     open for writing
+ *   torn above the last promise: cut; its bytes are kept in quarantine/ and counted
  *
  * A log that holds more than a memtable (the store is opened with less memory than it was written
  * with) is flushed on the way: such a flush leaves the log in place, since the memtable's log
@@ -27,10 +27,8 @@
 
 struct replay {
     lore_store *store;
-    uint64_t number;    /* of the log being read */
-    struct log_end end; /* of the log read last */
-    struct log_header header;
-    uint64_t records;
+    struct log_chain chain;
+    struct log_header header; /* of the log read last */
 };
 
 static size_t record_bytes_max(const lore_store *store) {
@@ -38,20 +36,6 @@ static size_t record_bytes_max(const lore_store *store) {
      * allocate, and by the file. */
     (void)store;
     return (size_t)1 << 30;
-}
-
-static lore_status check_successor(const struct replay *before, const char *path,
-                                   const struct log_header *header, uint64_t last_sequence) {
-    if (header->predecessor_number == before->number &&
-        header->predecessor_length == before->end.end &&
-        header->predecessor_sequence == last_sequence)
-        return LORE_OK;
-    return fail(LORE_CORRUPTION,
-                "%s: offset 72: follows log %" PRIu64 " of %" PRIu64
-                " bytes up to sequence %" PRIu64 ", but log %" PRIu64 " ends at %" PRIu64
-                " with sequence %" PRIu64 "; `lore verify` shows more, a backup can be restored",
-                path, header->predecessor_number, header->predecessor_length,
-                header->predecessor_sequence, before->number, before->end.end, last_sequence);
 }
 
 /* Make room for a batch while replaying: flush what is in the memtable. */
@@ -97,26 +81,18 @@ static lore_status replay_batch(struct replay *replay, const char *path,
     lsm_apply(store->lsm, record->payload);
     lsm_note_commit_time(store->lsm, record->time_us);
     commit_state_note(commit, &view, record->time_us);
-    replay->records++;
     return LORE_OK;
 }
 
 /* Read one log into the memtable. LORE_NOT_FOUND: there is no such file. */
-static lore_status replay_log(struct replay *replay, const char *path, uint64_t number,
-                              bool follows) {
+static lore_status replay_log(struct replay *replay, const char *path, uint64_t number) {
     lore_store *store = replay->store;
     struct log_reader *reader;
     TRY(log_reader_open(store->env, &store->work_allocator.base, path, LOG_FAMILY_WAL,
                         record_bytes_max(store), &reader));
     const struct log_header *header = log_reader_header(reader);
-    lore_status status = LORE_OK;
-    if (!identity_equal(&header->identity, &store->segments.identity))
-        status = fail(LORE_CORRUPTION, "%s: offset 24: belongs to another store or lineage", path);
-    if (status == LORE_OK && header->number != number)
-        status = fail(LORE_CORRUPTION, "%s: offset 56: this is log %" PRIu64 " under another name",
-                      path, header->number);
-    if (status == LORE_OK && follows)
-        status = check_successor(replay, path, header, store->commit.next_sequence - 1);
+    lore_status status =
+        log_chain_enter(&replay->chain, path, number, header, store->commit.next_sequence - 1);
     if (header->created_at_us > store->commit.last_time_us)
         store->commit.last_time_us = header->created_at_us;
     bool found = true;
@@ -126,7 +102,11 @@ static lore_status replay_log(struct replay *replay, const char *path, uint64_t 
         if (status != LORE_OK || !found) break;
         if (record.kind == LOG_BATCH) status = replay_batch(replay, path, &record);
     }
-    if (status == LORE_OK) status = log_reader_end(reader, &replay->end);
+    struct log_end end;
+    if (status == LORE_OK) status = log_reader_end(reader, &end);
+    if (status == LORE_OK)
+        status =
+            log_chain_leave(&replay->chain, path, number, &end, store->commit.next_sequence - 1);
     replay->header = *header;
     log_reader_close(reader);
     return status;
@@ -166,21 +146,21 @@ static lore_status keep_tail(struct replay *replay, const char *path) {
     TRY(path_join(dir, store->dir, "quarantine"));
     lore_status status = env->fs->ops->make_dir(env->fs, dir, store->options.group_access);
     if (status != LORE_OK && status != LORE_EXISTS) return status;
-    snprintf(name, sizeof name, "log-%010" PRIu64 ".tail-%" PRIu64 "-%" PRId64, replay->number,
-             replay->end.end, env_now_us(env));
+    snprintf(name, sizeof name, "log-%010" PRIu64 ".tail-%" PRIu64 "-%" PRId64,
+             replay->chain.number, replay->chain.end.end, env_now_us(env));
     TRY(path_join(copy, dir, name));
-    TRY(log_tail_set_aside(env, &store->work_allocator.base, path, replay->end.end,
-                           replay->end.tail_bytes, copy, store->options.group_access));
+    TRY(log_tail_set_aside(env, &store->work_allocator.base, path, replay->chain.end.end,
+                           replay->chain.end.tail_bytes, copy, store->options.group_access));
     TRY(env->fs->ops->sync_dir(env->fs, store->dir));
-    store->log_bytes_cut = replay->end.tail_bytes;
+    store->log_bytes_cut = replay->chain.end.tail_bytes;
     log_write(&store->logger, LORE_LOG_WARNING,
               "%s: offset %" PRIu64 ": %" PRIu64
               " bytes above the last promise are no records; kept in quarantine/%s",
-              path, replay->end.end, replay->end.tail_bytes, name);
+              path, replay->chain.end.end, replay->chain.end.tail_bytes, name);
     struct quarantine_record record = {.kind = QUARANTINE_LOG_TAIL,
-                                       .segment_id = replay->number,
-                                       .offset = replay->end.end,
-                                       .bytes = replay->end.tail_bytes,
+                                       .segment_id = replay->chain.number,
+                                       .offset = replay->chain.end.end,
+                                       .bytes = replay->chain.end.tail_bytes,
                                        .since_us = env_now_us(env)};
     record.file = bytes_empty(&store->work_allocator.base);
     record.reason = bytes_empty(&store->work_allocator.base);
@@ -201,14 +181,14 @@ static lore_status continue_log(struct replay *replay, const char *path) {
                                        .allocator = &store->fixed_allocator.base,
                                        .group_access = store->options.group_access,
                                        .preallocate_bytes = store->options.log_preallocate_bytes};
-    if (!replay->end.closed)
-        return log_writer_reopen(&config, path, &replay->header, replay->end.end,
-                                 replay->end.last_check, &store->commit.log);
+    if (!replay->chain.end.closed)
+        return log_writer_reopen(&config, path, &replay->header, replay->chain.end.end,
+                                 replay->chain.end.last_check, &store->commit.log);
     struct log_header header = {.family = LOG_FAMILY_WAL,
                                 .identity = store->segments.identity,
-                                .number = replay->number + 1,
-                                .predecessor_number = replay->number,
-                                .predecessor_length = replay->end.end,
+                                .number = replay->chain.number + 1,
+                                .predecessor_number = replay->chain.number,
+                                .predecessor_length = replay->chain.end.end,
                                 .predecessor_sequence = store->commit.next_sequence - 1,
                                 .first_sequence = store->commit.next_sequence,
                                 .created_at_us = store->commit.last_time_us};
@@ -239,89 +219,93 @@ static lore_status sweep_log(void *context, const struct dir_entry *entry) {
     return fs_unlink(sweep->store->env, path);
 }
 
-/* A log that was being created when the machine stopped, or is at this moment, has no whole header,
- * and nothing was written to it. Anything that does have a header, or content, is left to the
- * reader to judge. A log that is not there counts as unborn. */
+/* A log that was being created when the machine stopped, or is at this moment, has no sound header
+ * and nothing after it, or is all zeros. Anything else is left to the reader to judge. A log that
+ * is not there counts as unborn. */
 lore_status store_log_is_unborn(const lore_env *env, const char *path, bool *unborn) {
     *unborn = true;
     struct file *file;
     lore_status status = fs_open(env, path, FILE_READ, false, &file);
     if (status == LORE_NOT_FOUND) return LORE_OK;
     TRY(status);
-    uint64_t size = 0;
-    status = file_size(file, &size);
-    uint8_t head[LOG_HEADER_BYTES] = {0};
-    size_t got = 0;
-    if (status == LORE_OK) status = file_read(file, 0, head, sizeof head, &got);
+    uint8_t part[4096];
+    uint64_t offset = 0;
+    size_t got;
+    bool zeros = true;
+    do {
+        status = file_read(file, offset, part, sizeof part, &got);
+        for (size_t i = 0; status == LORE_OK && zeros && i < got; i++)
+            zeros = part[i] == 0;
+        if (zeros) offset += got;
+    } while (status == LORE_OK && zeros && got == sizeof part);
     file_close(file);
     TRY(status);
+    if (zeros) return LORE_OK;
+    *unborn = false;
     struct log_header header;
-    if (got == sizeof head) {
-        /* A sound header that is not understood is a later version's: replay refuses it. */
-        status = log_header_decode(head, path, LOG_FAMILY_WAL, &header);
-        *unborn = status != LORE_OK && status != LORE_UNSUPPORTED;
-    }
-    if (size > LOG_HEADER_BYTES)
-        for (uint64_t i = 0; i < got; i++)
-            if (head[i] != 0) *unborn = false; /* damaged, not unborn: replay reports it */
+    if (offset > 0 || got > LOG_HEADER_BYTES) return LORE_OK;
+    /* A sound header that is not understood is a later version's: replay refuses it. */
+    if (got == LOG_HEADER_BYTES) status = log_header_decode(part, path, LOG_FAMILY_WAL, &header);
+    *unborn = got < LOG_HEADER_BYTES || (status != LORE_OK && status != LORE_UNSUPPORTED);
     return LORE_OK;
 }
 
-/* The log before an unborn one is closed, so nothing is lost by clearing it away. */
-static lore_status sweep_unborn_log(lore_store *store, uint64_t number, bool *removed) {
+/* The log before an unborn one is closed, so nothing is lost by clearing it away; unless the
+ * catalog knows it, for then it had been finished. */
+static lore_status sweep_unborn_log(struct replay *replay, uint64_t number, bool *removed) {
+    lore_store *store = replay->store;
     *removed = false;
     char path[PATH_BYTES_MAX];
     bool unborn;
     TRY(layout_log_path(path, store->dir, number));
     TRY(store_log_is_unborn(store->env, path, &unborn));
-    if (!unborn) return LORE_OK;
+    if (!unborn || number <= replay->chain.head.number) return LORE_OK;
     log_write(&store->logger, LORE_LOG_INFO, "%s: never finished; removed", path);
     TRY(fs_unlink(store->env, path));
     *removed = true;
     return store->env->fs->ops->sync_dir(store->env->fs, store->dir);
 }
 
-lore_status store_recover(lore_store *store) {
-    struct log_record_state state = {.first_log = lsm_first_log(store->lsm)};
-    struct log_sweep sweep = {.store = store, .first_log = state.first_log};
-    TRY(store->env->fs->ops->list(store->env->fs, store->dir, sweep_log, &sweep));
-    if (sweep.highest > state.first_log) {
-        bool removed;
-        TRY(sweep_unborn_log(store, sweep.highest, &removed));
-        if (removed) sweep.highest--;
-    }
-    struct replay replay = {.store = store};
-    char path[PATH_BYTES_MAX];
-    uint64_t number = state.first_log;
-    for (;; number++) {
+static lore_status replay_logs(struct replay *replay, uint64_t first_log, uint64_t highest) {
+    lore_store *store = replay->store;
+    for (uint64_t number = first_log;; number++) {
+        char path[PATH_BYTES_MAX];
         TRY(layout_log_path(path, store->dir, number));
         /* A flush on the way must leave this log in place: until it has been read to its end, what
          * is in memory counts as being of the one before. */
         store->commit.log_number = number - 1;
         lsm_set_log_number(store->lsm, number - 1);
-        lore_status status = replay_log(&replay, path, number, number > state.first_log);
-        if (status == LORE_NOT_FOUND && number > state.first_log) break;
+        lore_status status = replay_log(replay, path, number);
+        if (status == LORE_NOT_FOUND && number > first_log) break;
         if (status == LORE_NOT_FOUND)
             return fail(LORE_CORRUPTION,
                         "%s: missing; the catalog says that it holds what is not in segments yet",
                         path);
         TRY(status);
-        if (replay.end.ending == LOG_ENDS_DAMAGED)
-            return fail(
-                LORE_CORRUPTION,
-                "%s: offset %" PRIu64 ": damaged below the last promise at %" PRIu64
-                "; acknowledged writes lie beyond, so the store does not open. Restore a backup",
-                path, replay.end.end, replay.end.promised);
-        replay.number = number;
     }
-    if (sweep.highest >= number)
-        return fail(LORE_CORRUPTION, "%s: missing, but later logs are there", path);
-    store->commit.log_number = replay.number;
-    lsm_set_log_number(store->lsm, replay.number);
-    TRY(layout_log_path(path, store->dir, replay.number));
-    if (replay.end.ending == LOG_ENDS_TORN) TRY(keep_tail(&replay, path));
+    return log_chain_finish(&replay->chain, highest);
+}
+
+lore_status store_recover(lore_store *store) {
+    uint64_t first_log = lsm_first_log(store->lsm);
+    struct log_sweep sweep = {.store = store, .first_log = first_log};
+    struct replay replay = {.store = store};
+    TRY(log_chain_begin(store, &replay.chain));
+    TRY(store->env->fs->ops->list(store->env->fs, store->dir, sweep_log, &sweep));
+    if (sweep.highest > first_log) {
+        bool removed;
+        TRY(sweep_unborn_log(&replay, sweep.highest, &removed));
+        if (removed) sweep.highest--;
+    }
+    TRY(replay_logs(&replay, first_log, sweep.highest));
+    store->commit.log_number = replay.chain.number;
+    lsm_set_log_number(store->lsm, replay.chain.number);
+    char path[PATH_BYTES_MAX];
+    TRY(layout_log_path(path, store->dir, replay.chain.number));
+    if (replay.chain.end.ending == LOG_ENDS_TORN) TRY(keep_tail(&replay, path));
     TRY(continue_log(&replay, path));
-    if (store->commit.log_number - state.first_log >= LOGS_KEPT_MAX) {
+    TRY(log_chain_note_begun(&replay.chain));
+    if (store->commit.log_number - first_log >= LOGS_KEPT_MAX) {
         TRY(commit_switch_log(store, 0, true));
         bool more = true;
         while (!lsm_can_freeze(store->lsm))
@@ -332,7 +316,11 @@ lore_status store_recover(lore_store *store) {
 
 /* ---- read-only ---- */
 
-static lore_status promised_end(lore_store *store, const char *path, struct replay *replay) {
+/* Where the log ends that a reader may see: of one that is closed, or has a successor, all; else
+ * what is promised. */
+static lore_status promised_end(lore_store *store, const char *path, bool has_next,
+                                struct log_header *header, struct log_end *found_end,
+                                uint64_t *end) {
     struct log_reader *reader;
     TRY(log_reader_open(store->env, &store->work_allocator.base, path, LOG_FAMILY_WAL,
                         record_bytes_max(store), &reader));
@@ -341,78 +329,107 @@ static lore_status promised_end(lore_store *store, const char *path, struct repl
     lore_status status = LORE_OK;
     while (status == LORE_OK && found)
         status = log_reader_next(reader, &record, &found);
-    if (status == LORE_OK) status = log_reader_end(reader, &replay->end);
-    replay->header = *log_reader_header(reader);
+    if (status == LORE_OK) status = log_reader_end(reader, found_end);
+    *header = *log_reader_header(reader);
     log_reader_close(reader);
-    if (status == LORE_OK && replay->end.ending == LOG_ENDS_DAMAGED)
-        status = fail(LORE_CORRUPTION,
-                      "%s: offset %" PRIu64 ": damaged below the last promise at %" PRIu64, path,
-                      replay->end.end, replay->end.promised);
+    *end = has_next || found_end->closed ? found_end->end : found_end->promised;
     return status;
+}
+
+static lore_status read_promised_batch(lore_store *store, const char *path,
+                                       const struct log_record *record, struct memtable *memtable) {
+    struct commit_state *commit = &store->commit;
+    struct batch_view view;
+    TRY(batch_view_open(record->payload, &view));
+    if (view.entries == 0 || view.first_sequence + view.entries <= commit->next_sequence)
+        return LORE_OK;
+    if (view.first_sequence != commit->next_sequence)
+        return fail(LORE_CORRUPTION,
+                    "%s: offset %" PRIu64 ": sequence %" PRIu64 " where %" PRIu64 " was due", path,
+                    record->offset, view.first_sequence, commit->next_sequence);
+    struct batch_view check = view;
+    struct entry entry;
+    uint64_t bytes = 0;
+    bool more = true;
+    while (more) {
+        TRY(batch_view_next(&check, &entry, &more));
+        if (more) bytes += entry.key.size + entry.value.size + MEMTABLE_ENTRY_OVERHEAD;
+    }
+    TRY(memtable_reserve(memtable, bytes));
+    memtable_apply(memtable, record->payload);
+    commit_state_note(commit, &view, record->time_us);
+    return LORE_OK;
 }
 
 static lore_status read_promised_log(lore_store *store, const char *path, uint64_t end,
                                      struct memtable *memtable) {
-    struct commit_state *commit = &store->commit;
     struct log_reader *reader;
     TRY(log_reader_open(store->env, &store->work_allocator.base, path, LOG_FAMILY_WAL,
                         record_bytes_max(store), &reader));
     lore_status status = LORE_OK;
-    for (;;) {
+    while (status == LORE_OK) {
         struct log_record record;
         bool found;
         status = log_reader_next(reader, &record, &found);
         if (status != LORE_OK || !found || record.offset >= end) break;
-        if (record.kind != LOG_BATCH) continue;
-        struct batch_view view;
-        status = batch_view_open(record.payload, &view);
-        if (status != LORE_OK) break;
-        if (view.entries == 0 || view.first_sequence + view.entries <= commit->next_sequence)
-            continue;
-        if (view.first_sequence != commit->next_sequence)
-            status = fail(LORE_CORRUPTION,
-                          "%s: offset %" PRIu64 ": sequence %" PRIu64 " where %" PRIu64 " was due",
-                          path, record.offset, view.first_sequence, commit->next_sequence);
-        struct batch_view check = view;
-        struct entry entry;
-        uint64_t bytes = 0;
-        bool more = true;
-        while (status == LORE_OK && more) {
-            status = batch_view_next(&check, &entry, &more);
-            if (more) bytes += entry.key.size + entry.value.size + MEMTABLE_ENTRY_OVERHEAD;
-        }
-        if (status == LORE_OK) status = memtable_reserve(memtable, bytes);
-        if (status != LORE_OK) break;
-        memtable_apply(memtable, record.payload);
-        commit_state_note(commit, &view, record.time_us);
+        if (record.kind == LOG_BATCH) status = read_promised_batch(store, path, &record, memtable);
     }
     log_reader_close(reader);
     return status;
 }
 
-lore_status store_read_promised(lore_store *store, uint64_t first_log, struct memtable **memtable) {
-    TRY(memtable_create(store->env->allocator, &store->budget, 1u << 16, first_log, memtable));
-    lore_status status = LORE_OK;
-    struct replay replay = {.store = store};
-    for (uint64_t number = first_log; status == LORE_OK; number++) {
+static lore_status find_highest(void *context, const struct dir_entry *entry) {
+    uint64_t *highest = context, number;
+    if (layout_log_parse(entry->name, &number) && number > *highest) *highest = number;
+    return LORE_OK;
+}
+
+/* Beside a live writer a log may be flushed and gone at any moment; then the catalog has changed,
+ * and whoever asked begins anew. */
+static lore_status finish_promised(const struct log_chain *chain, uint64_t highest) {
+    lore_store *store = chain->store;
+    char path[PATH_BYTES_MAX];
+    TRY(layout_log_path(path, store->dir, chain->number + 1));
+    uint64_t size;
+    bool is_dir;
+    uint32_t mode;
+    /* There, and unborn when it was asked for. */
+    if (highest == chain->number + 1 && chain->head.number < highest) {
+        lore_status status = store->env->fs->ops->stat(store->env->fs, path, &size, &is_dir, &mode);
+        if (status == LORE_OK) return LORE_OK;
+    }
+    lore_status status = log_chain_finish(chain, highest);
+    return status == LORE_CORRUPTION ? LORE_NOT_FOUND : status;
+}
+
+static lore_status read_promised_logs(lore_store *store, uint64_t first_log,
+                                      struct memtable *memtable) {
+    struct log_chain chain;
+    uint64_t highest = 0;
+    TRY(log_chain_begin(store, &chain));
+    TRY(store->env->fs->ops->list(store->env->fs, store->dir, find_highest, &highest));
+    for (uint64_t number = first_log;; number++) {
         char path[PATH_BYTES_MAX], next[PATH_BYTES_MAX];
-        status = layout_log_path(path, store->dir, number);
-        if (status == LORE_OK) status = layout_log_path(next, store->dir, number + 1);
-        if (status != LORE_OK) break;
+        TRY(layout_log_path(path, store->dir, number));
+        TRY(layout_log_path(next, store->dir, number + 1));
         /* Asked before the log is read: a log with a successor is closed and whole. */
         bool next_is_unborn = true;
-        status = store_log_is_unborn(store->env, next, &next_is_unborn);
-        bool has_next = !next_is_unborn;
-        if (status == LORE_OK) status = promised_end(store, path, &replay);
-        if (status == LORE_OK &&
-            !identity_equal(&replay.header.identity, &store->segments.identity))
-            status =
-                fail(LORE_CORRUPTION, "%s: offset 24: belongs to another store or lineage", path);
-        uint64_t end = has_next || replay.end.closed ? replay.end.end : replay.end.promised;
-        if (status == LORE_OK) status = read_promised_log(store, path, end, *memtable);
+        TRY(store_log_is_unborn(store->env, next, &next_is_unborn));
+        struct log_header header;
+        struct log_end found_end;
+        uint64_t end;
+        TRY(promised_end(store, path, !next_is_unborn, &header, &found_end, &end));
+        TRY(log_chain_enter(&chain, path, number, &header, store->commit.next_sequence - 1));
+        TRY(read_promised_log(store, path, end, memtable));
+        TRY(log_chain_leave(&chain, path, number, &found_end, store->commit.next_sequence - 1));
         store->commit.log_number = number;
-        if (!has_next) break;
+        if (next_is_unborn) return finish_promised(&chain, highest);
     }
+}
+
+lore_status store_read_promised(lore_store *store, uint64_t first_log, struct memtable **memtable) {
+    TRY(memtable_create(store->env->allocator, &store->budget, 1u << 16, first_log, memtable));
+    lore_status status = read_promised_logs(store, first_log, *memtable);
     if (status != LORE_OK) {
         memtable_release(*memtable);
         *memtable = NULL;

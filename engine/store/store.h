@@ -6,6 +6,7 @@
  *   lock.c         the writer's lock and who holds it
  *   create.c       a new store, a new generation
  *   open.c         store_open, store_close: puts the parts together and takes them apart
+ *   log_chain.c    what ties the logs together: no hole is stepped over, no end is lost
  *   recovery.c     from log files to memtables; what was cut, what is damaged
  *   commit.c       the commit order: writers form groups behind a leader, conditions, rows, time, log, memtable
  *   space.c        full disks: the reserve file, the quota

@@ -150,6 +150,25 @@ MUST_USE lore_status store_allocate(const lore_options *options, const struct st
                                     const char *path, lore_store **store);
 void store_free(lore_store *store);
 
+/* log_chain.c: the logs from the first that counts to the last, in order of number: enter, read its batches, leave; then
+ * finish. `last_sequence` is that of the last batch read or flushed so far. */
+struct log_chain {
+    lore_store *store;
+    struct log_head_record head; /* number 0: the catalog knows none */
+    uint64_t number;             /* of the log left last; 0: none */
+    struct log_end end;          /* its */
+};
+MUST_USE lore_status log_chain_begin(lore_store *store, struct log_chain *chain);
+MUST_USE lore_status log_chain_enter(const struct log_chain *chain, const char *path, uint64_t number,
+                                     const struct log_header *header, uint64_t last_sequence);
+MUST_USE lore_status log_chain_leave(struct log_chain *chain, const char *path, uint64_t number,
+                                     const struct log_end *end, uint64_t last_sequence);
+/* `highest`: of the logs in the directory, but for one that was never finished. */
+MUST_USE lore_status log_chain_finish(const struct log_chain *chain, uint64_t highest);
+/* The head, for the catalog: the log that recovery ended with is being written; the log is closed. */
+MUST_USE lore_status log_chain_note_begun(const struct log_chain *chain);
+MUST_USE lore_status log_chain_note_closed(lore_store *store);
+
 /* recovery.c */
 MUST_USE lore_status store_recover(lore_store *store);
 /* Whether the log at `path` is one that was never finished being created, or is not there. */
