@@ -4,6 +4,7 @@
  */
 #include <inttypes.h>
 
+#include "memory/limits.h"
 #include "memory/record.h"
 #include "vfs/sync.h"
 
@@ -38,6 +39,7 @@ lore_status lore_memory_iter_create(lore_store *store, const lore_snapshot *snap
                                     unsigned flags, lore_memory_iter **out) {
     *out = NULL;
     TRY(store_check(store, false));
+    TRY(memory_check_flags(flags));
     void *memory;
     TRY(mem_new(store_query_allocator(store), sizeof(lore_memory_iter), &memory));
     lore_memory_iter *iter = memory;

@@ -23,6 +23,7 @@ void lore_memory_init(lore_memory *memory) {
 
 lore_status memory_take(const lore_memory *given, lore_memory *taken) {
     lore_memory_init(taken);
+    if (given == NULL) return fail(LORE_INVALID, "a memory at NULL");
     if (given->struct_size < offsetof(lore_memory, text) || given->struct_size > STRUCT_BYTES_MAX)
         return fail(LORE_INVALID, "lore_memory.struct_size: call lore_memory_init first");
     size_t size = given->struct_size < sizeof *taken ? given->struct_size : sizeof *taken;
@@ -34,6 +35,12 @@ lore_status memory_take(const lore_memory *given, lore_memory *taken) {
 const lore_memory *memory_nth(const lore_memory *given, size_t n) {
     const void *at = (const uint8_t *)given + n * given->struct_size;
     return at;
+}
+
+lore_status memory_check_flags(unsigned flags) {
+    if ((flags & ~(LORE_READ_EMBEDDINGS | LORE_READ_NO_ACCESS | LORE_READ_EXPIRED)) == 0)
+        return LORE_OK;
+    return fail(LORE_INVALID, "a read with flags 0x%x", flags);
 }
 
 lore_status memory_check_id(lore_slice id) {
@@ -92,7 +99,7 @@ static lore_status check_field(const lore_memory *memory, lore_attribute attribu
     case LORE_ATTR_TAGS: return check_tags(memory);
     case LORE_ATTR_IMPORTANCE:
         if (memory->importance_score >= 0 && memory->importance_score <= 1) return LORE_OK;
-        return fail(LORE_INVALID, "lore_memory.importance_score: %g is not between 0 and 1",
+        return fail(LORE_INVALID, "lore_memory.importance_score: %.17g is not between 0 and 1",
                     memory->importance_score);
     case LORE_ATTR_POSITION:
         if (memory->position <= MEMORY_POSITION_MAX) return LORE_OK;
@@ -192,7 +199,9 @@ lore_status memory_check_embeddings(lore_store *store, const lore_memory *memory
     lore_status status = LORE_OK;
     for (size_t i = 0; i < count && status == LORE_OK; i++) {
         struct space space;
-        status = store_space_by_name(store, memory->embeddings[i].space, &space);
+        status = check_text("embeddings", memory->embeddings[i].space, SIZE_MAX);
+        if (status == LORE_OK)
+            status = store_space_by_name(store, memory->embeddings[i].space, &space);
         if (status == LORE_OK) status = check_vector(&space, &memory->embeddings[i]);
         if (status == LORE_OK) status = insert_vector(vectors, &space, &memory->embeddings[i]);
     }

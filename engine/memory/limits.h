@@ -23,6 +23,8 @@ struct given_vectors {
 MUST_USE lore_status memory_take(const lore_memory *given, lore_memory *taken);
 /* The n-th of an array of structs of given[0].struct_size bytes each. */
 const lore_memory *memory_nth(const lore_memory *given, size_t n);
+/* The flags of a public read: LORE_READ_*. */
+MUST_USE lore_status memory_check_flags(unsigned flags);
 MUST_USE lore_status memory_check_id(lore_slice id);
 /* Everything but the embeddings. A put (`whole`) may lack its id. */
 MUST_USE lore_status memory_check(lore_store *store, const lore_memory *memory, bool whole);

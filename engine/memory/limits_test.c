@@ -96,6 +96,21 @@ static void number_limits(void **state) {
     assert_verified(self->store, 1);
 }
 
+/* Times are microseconds since 1970, on either side of it. */
+static void an_access_before_1970_is_kept(void **state) {
+    struct test_store *self = *state;
+    const int64_t times[] = {-1, INT64_MIN, 0, 1, INT64_MAX};
+    lore_memory memory = memory_of("a", "t");
+    memory.fields |= LORE_FIELD(LORE_ATTR_LAST_ACCESSED_AT);
+    for (size_t i = 0; i < 5; i++) {
+        memory.last_accessed_at_us = times[i];
+        assert_ok(put_one(self->store, &memory));
+        lore_record *record = get_one(self->store, "a");
+        assert_true(lore_record_memory(record)->last_accessed_at_us == times[i]);
+        lore_record_destroy(record);
+    }
+}
+
 static void size_limits(void **state) {
     struct test_store *self = *state;
     size_t limit = (size_t)self->options.memory_budget / 4;
@@ -120,6 +135,23 @@ static void size_limits(void **state) {
     assert_verified(self->store, 1);
 }
 
+/* Flags that lore.h does not name, among them one that the engine uses inside. */
+static void unknown_flags_are_refused(void **state) {
+    struct test_store *self = *state;
+    lore_memory memory = memory_of("a", "t");
+    assert_ok(put_one(self->store, &memory));
+    const unsigned flags[] = {8, MEMORY_NO_TEXT, UINT32_MAX};
+    for (size_t i = 0; i < 3; i++) {
+        lore_record *record;
+        lore_memory_iter *iter;
+        assert_status(lore_memory_get(self->store, NULL, lore_slice_of("a"), flags[i], &record),
+                      LORE_INVALID);
+        assert_null(record);
+        assert_status(lore_memory_iter_create(self->store, NULL, flags[i], &iter), LORE_INVALID);
+        assert_null(iter);
+    }
+}
+
 static void what_is_refused(void **state) {
     struct test_store *self = *state;
     lore_memory memory = memory_of("a", "t");
@@ -137,14 +169,30 @@ static void what_is_refused(void **state) {
     memory = memory_of("a", "t");
     assert_status(lore_memory_put(self->store, &memory, 1, (lore_put_mode)7, NULL), LORE_INVALID);
     assert_ok(lore_memory_put(self->store, NULL, 0, LORE_PUT_REPLACE, NULL));
+    assert_status(lore_memory_put(self->store, NULL, 1, LORE_PUT_REPLACE, NULL), LORE_INVALID);
+    assert_status(lore_memory_update(self->store, NULL), LORE_INVALID);
+    /* A name at NULL, as long as that of a space that is there. */
+    lore_space_spec spec = {
+        .dimensions = 1, .element = LORE_ELEMENT_INT8, .metric = LORE_METRIC_DOT};
+    assert_ok(lore_space_create(self->store, "s", &spec));
+    lore_embedding embedding = {slice(NULL, 1), slice("v", 1)};
+    memory = memory_of("a", "t");
+    memory.embeddings = &embedding;
+    memory.embeddings_count = 1;
+    assert_status(put_one(self->store, &memory), LORE_INVALID);
     assert_verified(self->store, 0);
 }
 
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, test_store_set_up, test_store_tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(text_limits), TEST(tag_limits),      TEST(number_limits),
-        TEST(size_limits), TEST(what_is_refused),
+        TEST(text_limits),
+        TEST(tag_limits),
+        TEST(number_limits),
+        TEST(size_limits),
+        TEST(what_is_refused),
+        TEST(unknown_flags_are_refused),
+        TEST(an_access_before_1970_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

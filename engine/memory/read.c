@@ -97,7 +97,8 @@ static lore_status read_access(lore_record *record, const struct store_read *rea
     if (reading->pinned)
         access_pending(&memory_layer_of(store)->access, record->memory.id, &pending, &pending_us);
     record->memory.access_count = (uint64_t)count + (uint64_t)pending;
-    record->memory.last_accessed_at_us = pending_us > last_us ? pending_us : last_us;
+    if (pending > 0 && pending_us > last_us) last_us = pending_us;
+    record->memory.last_accessed_at_us = last_us;
     record->memory.fields |= LORE_FIELD(LORE_ATTR_ACCESS_COUNT);
     if (record->memory.last_accessed_at_us != 0)
         record->memory.fields |= LORE_FIELD(LORE_ATTR_LAST_ACCESSED_AT);
@@ -166,6 +167,7 @@ lore_status lore_memory_get(lore_store *store, const lore_snapshot *snapshot, lo
                             unsigned flags, lore_record **out) {
     *out = NULL;
     TRY(store_check(store, false));
+    TRY(memory_check_flags(flags));
     TRY(memory_check_id(id));
     struct store_read reading;
     TRY(store_read_begin(store, snapshot, &reading));

@@ -208,6 +208,7 @@ lore_status lore_memory_put(lore_store *store, const lore_memory *memories, size
     if (mode != LORE_PUT_REPLACE && mode != LORE_PUT_INSERT)
         return fail(LORE_INVALID, "no such way to put: %d", (int)mode);
     if (n == 0) return LORE_OK;
+    if (memories == NULL) return fail(LORE_INVALID, "%zu memories at NULL", n);
     if (n > MEMORIES_MAX) return fail(LORE_TOO_BIG, "%zu memories in one put", n);
     struct put_call call = {.mode = mode, .count = n, .allocator = store_query_allocator(store)};
     void *memory;

@@ -3,6 +3,7 @@
  * With `last` or `tokens_max` the walk is backward and ends where enough was taken, so it costs
  * what it returns, however long the session is.
  */
+#include "memory/limits.h"
 #include "query/results.h"
 #include "query/row_source.h"
 
@@ -24,9 +25,7 @@ static lore_status check(const lore_chat_query *query) {
                     query->session_id.size, MEMORY_ATTRIBUTE_BYTES_MAX);
     if (query->role.size > 0 && query->role.data == NULL)
         return fail(LORE_INVALID, "a role of %zu bytes at NULL", query->role.size);
-    if ((query->flags & ~(LORE_READ_EMBEDDINGS | LORE_READ_NO_ACCESS | LORE_READ_EXPIRED)) != 0)
-        return fail(LORE_INVALID, "a chat query with flags 0x%x", query->flags);
-    return LORE_OK;
+    return memory_check_flags(query->flags);
 }
 
 static uint64_t tokens_of(const lore_memory *memory) {

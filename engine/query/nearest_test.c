@@ -299,6 +299,7 @@ static void bad_vector_queries_are_refused(void **state) {
     REFUSED(query.order = LORE_ORDER_CREATED, LORE_INVALID);
     REFUSED(query.space = NULL, LORE_INVALID);
     REFUSED(query.vector_of_id = lore_slice_of("x"), LORE_INVALID);
+    REFUSED((query.vector.size = 0, query.vector_of_id = slice(NULL, 5)), LORE_INVALID);
     REFUSED(query.space = "no such", LORE_NOT_FOUND);
     REFUSED((query.vector.size = 0, query.vector_of_id = lore_slice_of("x")), LORE_NOT_FOUND);
     put_u32(bytes + 4, f32_to_bits((float)INFINITY));

@@ -66,6 +66,7 @@ static void bad_queries_are_refused(void **state) {
     assert_status(lore_search(test_store, NULL, &query, &results), LORE_INVALID);
     assert_status(lore_values(test_store, NULL, LORE_ATTR_CREATED_AT, NULL, NULL), LORE_INVALID);
     assert_status(lore_values(test_store, NULL, LORE_ATTR_ID, NULL, NULL), LORE_INVALID);
+    assert_status(lore_values(test_store, NULL, LORE_ATTR_KIND, NULL, NULL), LORE_INVALID);
 }
 
 static void bytes_are_found_in_texts(void **state) {

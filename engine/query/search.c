@@ -4,6 +4,7 @@
  * winners are read once more, for their texts: so memory is bounded by the keys, not by the
  * records.
  */
+#include "memory/limits.h"
 #include "query/filter.h"
 #include "query/match.h"
 #include "query/nearest.h"
@@ -44,6 +45,7 @@ static lore_status check_vector_query(const lore_query *query) {
     if (by_vector == by_id)
         return fail(LORE_INVALID, by_vector ? "a query with both vector and vector_of_id"
                                             : "a query of a space without a vector");
+    if (by_id) TRY(memory_check_id(query->vector_of_id));
     if (query->limit == 0) return fail(LORE_INVALID, "a query of a space without a limit");
     if (query->order != LORE_ORDER_DEFAULT)
         return fail(LORE_INVALID, "a query of a space in another order than that of distance");
@@ -61,9 +63,7 @@ lore_status query_take(const lore_query *given, lore_query *query) {
         return fail(LORE_INVALID, "a query in order %d", (int)query->order);
     if (query->substring.size > 0 && query->substring.data == NULL)
         return fail(LORE_INVALID, "a substring of %zu bytes at NULL", query->substring.size);
-    if ((query->flags & ~(LORE_READ_EMBEDDINGS | LORE_READ_NO_ACCESS | LORE_READ_EXPIRED)) != 0)
-        return fail(LORE_INVALID, "a query with flags 0x%x", query->flags);
-    return LORE_OK;
+    return memory_check_flags(query->flags);
 }
 
 /* ---- rows in the order that is asked for ---- */

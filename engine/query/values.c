@@ -158,6 +158,7 @@ lore_status lore_values(lore_store *store, const lore_snapshot *snapshot, lore_a
     struct query_run run;
     if (!has_values(attribute))
         return fail(LORE_INVALID, "no list of values of attribute %d", (int)attribute);
+    if (callback == NULL) return fail(LORE_INVALID, "a list of values for nobody");
     TRY(query_run_begin(&run, store, snapshot));
     struct tally tally = {.value = bytes_empty(run.allocator),
                           .next = bytes_empty(run.allocator),
