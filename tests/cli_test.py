@@ -10,6 +10,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import struct
@@ -21,6 +22,10 @@ import time
 LORE = os.path.abspath(sys.argv[1])
 ROOT = os.path.abspath(sys.argv[2])
 SAMPLE = os.path.join(ROOT, "docs", "sample", "conversation.jsonl")
+
+
+CODES = {name: int(code) for code, name in re.findall(
+    r"^\| (\d+) \| \[(LORE_\w+)\]", open(os.path.join(ROOT, "docs", "errors", "README.md")).read(), re.M)}
 
 
 class Skip(Exception):
@@ -47,16 +52,18 @@ def run(*args, code=0, stdin=b"", env=None):
 
 
 def jrun(*args, **kw):
-    out, _ = run(*args, "--json", **kw)
+    out, err = run("--json", *args, **kw)
+    for line in err.splitlines():
+        assert isinstance(json.loads(line), dict), err
     return json.loads(out)
 
 
 def fails(*args, code, name, **kw):
-    """The error as an object: it must carry its code, and its sentence must not be empty."""
-    _, err = run("--json", *args, code=code, **kw)
-    error = json.loads(err.decode().strip().splitlines()[-1])["error"]
-    assert error["exit_code"] == code and error["code"] == name, error
-    assert len(error["message"]) > 5, error
+    """The error as an object: it must carry its code, and its sentence and next step must not be empty."""
+    error = jrun(*args, code=code, **kw)["error"]
+    assert list(error) == ["code", "name", "exit_code", "message", "next"], error
+    assert error["exit_code"] == code and error["name"] == name and error["code"] == CODES[name], error
+    assert len(error["message"]) > 5 and len(error["next"]) > 5, error
     return error
 
 
@@ -118,7 +125,7 @@ def test_usage_errors():
 
 
 def test_no_store():
-    for args in (("status",), ("put", "x"), ("get", "x"), ("dump",), ("search", "x"), ("verify",), ("compact",),
+    for args in (("status",), ("put", "x"), ("get", "x"), ("dump", "-o", "d"), ("search", "x"), ("verify",), ("compact",),
                  ("stats",), ("chat-history",), ("wal-dump",), ("backup",), ("delete", "x"), ("import", SAMPLE)):
         error = fails(*args, code=10, name="LORE_NO_STORE")
         assert args[0] == "wal-dump" or "init" in error["next"], error

@@ -36,18 +36,27 @@ static size_t distance(const char *a, const char *b) {
     return rows[a_size % 3][b_size];
 }
 
-static bool unknown_command(const struct command_spec *commands, const char *name,
-                            struct text *error) {
+const struct command_spec *command_nearest(const struct command_spec *commands, const char *name) {
+    const struct command_spec *nearest = NULL;
+    size_t size = strlen(name), best = size < 3 ? 2 : 3;
+    for (; commands->name != NULL; commands++) {
+        if (commands->hidden) continue;
+        size_t edits = distance(name, commands->name);
+        if (commands->alias != NULL && distance(name, commands->alias) < edits)
+            edits = distance(name, commands->alias);
+        if (size > 2 && edits > 1 && strncmp(name, commands->name, size) == 0) edits = 1;
+        if (edits < best) best = edits, nearest = commands;
+    }
+    return nearest;
+}
+
+static bool unknown_command(struct args *args, const struct command_spec *commands,
+                            const char *name, struct text *error) {
     text_puts(error, "there is no verb \"");
     text_add_printable(error, name, strlen(name), true, 40);
     text_puts(error, "\"");
-    const char *nearest = NULL;
-    size_t best = 3;
-    for (; commands->name != NULL; commands++) {
-        size_t edits = distance(name, commands->name);
-        if (!commands->hidden && edits < best) best = edits, nearest = commands->name;
-    }
-    if (nearest != NULL) text_printf(error, "; did you mean \"%s\"?", nearest);
+    args->nearest = command_nearest(commands, name);
+    if (args->nearest != NULL) text_printf(error, "; did you mean \"%s\"?", args->nearest->name);
     return false;
 }
 
@@ -153,7 +162,8 @@ static bool parse_operand(struct parser *parser, const char *word) {
     struct args *args = parser->args;
     if (args->command == NULL) {
         args->command = command_find(parser->commands, word);
-        return args->command != NULL || unknown_command(parser->commands, word, parser->error);
+        return args->command != NULL ||
+               unknown_command(args, parser->commands, word, parser->error);
     }
     args->operands[args->operands_count++] = word;
     return true;

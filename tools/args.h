@@ -54,6 +54,7 @@ struct args {
     size_t values_count;
     const char **operands; /* owned array of the caller's strings */
     size_t operands_count;
+    const struct command_spec *nearest; /* to a verb that there is not, or NULL */
 };
 
 /* False with a sentence in `error` for what the tables do not allow. With no verb at all, and with
@@ -67,6 +68,8 @@ const char *args_value(const struct args *args, const char *name); /* the last g
 size_t args_count(const struct args *args, const char *name);
 const char *args_nth(const struct args *args, const char *name, size_t index);
 
+/* The verb that a mistyped one most likely means, or NULL. */
+const struct command_spec *command_nearest(const struct command_spec *commands, const char *name);
 const struct command_spec *command_find(const struct command_spec *commands, const char *name);
 
 #endif

@@ -130,7 +130,8 @@ int backup_check_files(struct cli *cli, const char *path, const struct manifest 
         text_free(&full);
         text_free(&message);
         done += file->size;
-        if (!progress_step(progress, "digest", done, manifest->bytes)) return fail_interrupted(cli);
+        if (!progress_step(progress, "digest", done, manifest->bytes))
+            return fail_interrupted(cli, "not everything was checked");
     }
     find_strangers(path, "", manifest, findings);
     return 0;

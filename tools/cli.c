@@ -7,147 +7,33 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "jsonwrite.h"
 #include "source.h"
 
-int exit_code_of(lore_status status) {
-    switch (status) {
-    case LORE_OK: return EXIT_OK;
-    case LORE_NOT_FOUND: return EXIT_NOT_FOUND;
-    case LORE_CORRUPTION: return EXIT_CORRUPT;
-    case LORE_FULL: return EXIT_DISK_FULL;
-    case LORE_LOCKED: return EXIT_LOCKED;
-    case LORE_INVALID: return EXIT_USAGE;
-    case LORE_NO_STORE: return EXIT_NO_STORE;
-    case LORE_CANCELLED: return EXIT_INTERRUPTED;
-    case LORE_IO:
-    case LORE_TOO_BIG:
-    case LORE_CONFLICT:
-    case LORE_MISUSE:
-    case LORE_NO_MEMORY:
-    case LORE_EXISTS:
-    case LORE_UNSUPPORTED: break;
-    }
-    return EXIT_FAILED;
-}
-
-static int vfail(struct cli *cli, int exit_code, const char *code, const char *format,
-                 va_list arguments) {
-    struct failure *failure = &cli->failure;
-    failure->exit_code = exit_code;
-    snprintf(failure->code, sizeof failure->code, "%s", code);
-    text_clear(&failure->message);
-    text_clear(&failure->next);
-    text_vprintf(&failure->message, format, arguments);
-    return exit_code;
-}
-
-int fail_with(struct cli *cli, int exit_code, const char *code, const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    vfail(cli, exit_code, code, format, arguments);
-    va_end(arguments);
-    return exit_code;
-}
-
-int fail_usage(struct cli *cli, const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    vfail(cli, EXIT_USAGE, "LORE_INVALID", format, arguments);
-    va_end(arguments);
-    const struct command_spec *command = cli->args.command;
-    return fail_next(cli, "lore %s%s--help", command == NULL ? "" : command->name,
-                     command == NULL ? "" : " ");
-}
-
-int fail_errno(struct cli *cli, const char *format, ...) {
-    int error = errno;
-    bool full = error == ENOSPC || error == EDQUOT;
-    va_list arguments;
-    va_start(arguments, format);
-    vfail(cli,
-          full              ? EXIT_DISK_FULL
-          : error == ENOENT ? EXIT_NOT_FOUND
-                            : EXIT_FAILED,
-          full              ? "LORE_FULL"
-          : error == ENOENT ? "LORE_NOT_FOUND"
-                            : "LORE_IO",
-          format, arguments);
-    va_end(arguments);
-    text_printf(&cli->failure.message, ": %s", strerror(error));
-    return cli->failure.exit_code;
-}
-
-int fail_interrupted(struct cli *cli) {
-    return fail_with(cli, EXIT_INTERRUPTED, "LORE_CANCELLED", "interrupted");
-}
-
-int fail_next(struct cli *cli, const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    text_clear(&cli->failure.next);
-    text_vprintf(&cli->failure.next, format, arguments);
-    va_end(arguments);
-    return cli->failure.exit_code;
-}
-
-/* What usually helps after each status. */
-static void suggest(struct cli *cli, lore_status status) {
-    const char *path = memory_path(cli);
-    switch (status) {
-    case LORE_NO_STORE: fail_next(cli, "lore init --memory-path %s", path); break;
-    case LORE_CORRUPTION: fail_next(cli, "lore verify --memory-path %s", path); break;
-    case LORE_LOCKED:
-        fail_next(cli, "lore status --memory-path %s   (or wait longer: --lock-timeout 5m)", path);
-        break;
-    case LORE_FULL:
-        fail_next(cli, "free some space, then: lore compact --memory-path %s", path);
-        break;
-    case LORE_NO_MEMORY: fail_next(cli, "raise --memory-budget"); break;
-    case LORE_TOO_BIG:
-        fail_next(cli, "raise --memory-budget; one write may take a quarter of it");
-        break;
-    case LORE_IO:
-        fail_next(cli, "look at the device, then: lore verify --memory-path %s", path);
-        break;
-    case LORE_OK:
-    case LORE_NOT_FOUND:
-    case LORE_CONFLICT:
-    case LORE_INVALID:
-    case LORE_MISUSE:
-    case LORE_EXISTS:
-    case LORE_UNSUPPORTED:
-    case LORE_CANCELLED: break;
-    }
-}
-
-int fail_status(struct cli *cli, lore_status status, const char *format, ...) {
-    struct text why = {0};
-    text_puts(&why, status == LORE_NOT_FOUND ? "it is not there" : lore_error_message());
-    va_list arguments;
-    va_start(arguments, format);
-    vfail(cli, exit_code_of(status), lore_status_name(status), format, arguments);
-    va_end(arguments);
-    if (status == LORE_CANCELLED) {
-        text_puts(&cli->failure.message, ": interrupted");
+/* A line for people, or with --json an object of one member. */
+static void say(const struct cli *cli, const char *member, const char *prefix, const char *format,
+                va_list arguments) {
+    struct text words = {0}, line = {0};
+    text_vprintf(&words, format, arguments);
+    if (cli->json) {
+        struct json_writer writer = {.out = &line};
+        jw_begin_object(&writer);
+        jw_string_member(&writer, member, text_string(&words));
+        jw_end_object(&writer);
     } else {
-        text_printf(&cli->failure.message, ": %s", text_string(&why));
+        text_puts(&line, prefix);
+        text_add_printable(&line, text_string(&words), words.size, false, 0);
     }
-    text_free(&why);
-    suggest(cli, status);
-    return cli->failure.exit_code;
-}
-
-static void vnote(const char *prefix, const char *format, va_list arguments) {
-    fputs(prefix, stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
+    fprintf(stderr, "%s\n", line.data);
+    text_free(&words);
+    text_free(&line);
 }
 
 void note(const struct cli *cli, int level, const char *format, ...) {
-    if (cli->verbosity < level) return;
+    if (cli->verbosity < level || (cli->json && level == 0)) return;
     va_list arguments;
     va_start(arguments, format);
-    vnote("lore: ", format, arguments);
+    say(cli, "note", "lore: ", format, arguments);
     va_end(arguments);
 }
 
@@ -155,8 +41,39 @@ void warn(const struct cli *cli, const char *format, ...) {
     if (cli->verbosity < 0) return;
     va_list arguments;
     va_start(arguments, format);
-    vnote("lore: warning: ", format, arguments);
+    say(cli, "warning", "lore: warning: ", format, arguments);
     va_end(arguments);
+}
+
+static void say_of_engine(const struct cli *cli, const char *prefix, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static void say_of_engine(const struct cli *cli, const char *prefix, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    say(cli, "engine", prefix, format, arguments);
+    va_end(arguments);
+}
+
+const char *quoted(struct cli *cli, const char *word) {
+    struct text *text = &cli->quoted[cli->quoted_next++ % QUOTED_MAX];
+    text_clear(text);
+    bool plain = *word != 0 && *word != '-' &&
+                 word[strspn(word, "abcdefghijklmnopqrstuvwxyz"
+                                   "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./,:=@%+")] == 0;
+    if (plain) {
+        text_puts(text, word);
+        return text->data;
+    }
+    text_char(text, '\'');
+    for (; *word != 0; word++) {
+        if (*word == '\'') {
+            text_puts(text, "'\\''");
+        } else {
+            text_char(text, *word);
+        }
+    }
+    text_char(text, '\'');
+    return text->data;
 }
 
 const char *memory_path(const struct cli *cli) {
@@ -178,9 +95,9 @@ bool path_is_store(const char *path) {
 }
 
 static void log_line(void *context, lore_log_level level, const char *message) {
-    static const char *const names[] = {"error", "warning", "info", "debug"};
-    (void)context;
-    fprintf(stderr, "lore: engine %s: %s\n", names[level], message);
+    static const char *const prefixes[] = {"lore: engine error: ", "lore: engine warning: ",
+                                           "lore: engine info: ", "lore: engine debug: "};
+    say_of_engine(context, prefixes[level], "%s", message);
 }
 
 static lore_log_level log_level(const struct cli *cli) {
@@ -203,8 +120,7 @@ void store_options(struct cli *cli, lore_options *options) {
     options->quota_bytes = config_size(config, SETTING_MAX_MEMORY_SIZE);
     options->lock_timeout_ms = (uint32_t)config_duration_ms(config, SETTING_LOCK_TIMEOUT);
     options->sync_interval_ms = (uint32_t)config_duration_ms(config, SETTING_WAL_FLUSH_INTERVAL);
-    uint64_t files_max = config_size(config, SETTING_FILES_MAX);
-    options->files_max = files_max > UINT32_MAX ? UINT32_MAX : (uint32_t)files_max;
+    options->files_max = (uint32_t)config_size(config, SETTING_FILES_MAX);
     options->group_access = config_bool(config, SETTING_GROUP_ACCESS);
     switch (config_text(config, SETTING_DURABILITY)[0]) {
     case 'i': options->durability = LORE_SYNC_INTERVAL; break;
@@ -215,13 +131,51 @@ void store_options(struct cli *cli, lore_options *options) {
         options->compression = LORE_COMPRESSION_NONE;
     }
     options->log = log_line;
+    options->log_context = cli;
     options->log_level = log_level(cli);
 }
 
 static int fail_open(struct cli *cli, lore_status status, const char *path) {
     fail_status(cli, status, "cannot open the store at %s", path);
-    if (status == LORE_NO_STORE) fail_next(cli, "lore init --memory-path %s", path);
+    if (status == LORE_NO_STORE) fail_next(cli, "lore init --memory-path %s", quoted(cli, path));
+    if (status == LORE_CORRUPTION && strcmp(cli->args.command->name, "verify") == 0)
+        fail_next(cli, "lore list-snapshots --memory-path %s", quoted(cli, path));
     return cli->failure.exit_code;
+}
+
+int need_parent(struct cli *cli, const char *path) {
+    struct text parent = {0};
+    size_t size = strlen(path);
+    while (size > 1 && path[size - 1] == '/')
+        size--;
+    while (size > 0 && path[size - 1] != '/')
+        size--;
+    while (size > 1 && path[size - 1] == '/')
+        size--;
+    text_add(&parent, path, size);
+    int code = 0;
+    if (size > 0 && !path_exists(parent.data)) {
+        code = fail_with(cli, EXIT_NOT_FOUND, LORE_NOT_FOUND,
+                         "the directory %s, which would hold %s, is not there", parent.data, path);
+        fail_next(cli, "mkdir -p %s   (then run it again)", quoted(cli, parent.data));
+    }
+    text_free(&parent);
+    return code;
+}
+
+int parse_word(struct cli *cli, const char *option, const char *given, const char *const *words,
+               int *index) {
+    struct text all = {0};
+    for (int i = 0; words[i] != NULL; i++) {
+        if (strcmp(words[i], given) == 0) {
+            text_free(&all);
+            return *index = i, 0;
+        }
+        text_printf(&all, "%s%s", i == 0 ? "" : ", ", words[i]);
+    }
+    int code = fail_usage(cli, "--%s %s: not one of %s", option, given, text_string(&all));
+    text_free(&all);
+    return code;
 }
 
 /* Failures to take the lock or to write that reading beside can do without. */
@@ -271,22 +225,19 @@ int store_close(struct cli *cli, lore_store *store, int exit_code) {
 }
 
 int read_all(struct cli *cli, const char *path, size_t size_max, struct text *bytes) {
-    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
-    if (file == NULL) return fail_errno(cli, "cannot open %s", path);
-    char buffer[16384];
-    int code = 0;
-    for (;;) {
-        size_t count = fread(buffer, 1, sizeof buffer, file);
-        text_add(bytes, buffer, count);
-        if (bytes->size > size_max) {
-            code = fail_with(cli, EXIT_FAILED, "LORE_TOO_BIG", "%s holds more than %zu bytes", path,
-                             size_max);
-            break;
-        }
-        if (count == sizeof buffer) continue;
-        if (ferror(file)) code = fail_errno(cli, "cannot read %s", path);
-        break;
+    struct source source;
+    if (!source_open(&source, path)) return fail_input(cli, path);
+    enum source_result result = source_rest(&source, size_max, bytes);
+    int error = source.error, code = 0;
+    source_close(&source);
+    if (strcmp(path, "-") == 0) path = "stdin";
+    if (result == SOURCE_INTERRUPTED) return fail_interrupted(cli, "nothing was written");
+    if (result == SOURCE_TOO_LONG) {
+        code = fail_with(cli, EXIT_FAILED, LORE_TOO_BIG, "%s holds more than %zu bytes", path,
+                         size_max);
+    } else if (result == SOURCE_ERROR) {
+        errno = error;
+        code = fail_errno(cli, "cannot read %s", path);
     }
-    if (file != stdin) fclose(file);
     return code;
 }

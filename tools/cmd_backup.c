@@ -89,7 +89,7 @@ static int hash_files(struct making *making) {
         text_free(&full);
         if (!fine) return making->cli->failure.exit_code;
         if (!progress_step(&making->progress, "digest", i + 1, making->manifest.files_count)) {
-            return fail_interrupted(making->cli);
+            return fail_interrupted(making->cli, "no backup was made");
         }
     }
     return 0;
@@ -215,12 +215,12 @@ int cmd_backup(struct cli *cli) {
     progress_begin(&making.progress, cli, "B");
     int code = check_name(cli, making.manifest.label);
     if (code == 0 && path_exists(making.path.data)) {
-        fail_with(cli, EXIT_FAILED, "LORE_EXISTS",
+        fail_with(cli, EXIT_FAILED, LORE_EXISTS,
                   "%s is there already; a backup is never overwritten", making.path.data);
-        code = fail_next(cli, "lore backup --name ANOTHER");
+        code = fail_next(cli, "lore backup --to %s --name ANOTHER", quoted(cli, directory));
     } else if (code == 0 && !path_is_store(memory_path(cli))) {
-        fail_with(cli, EXIT_NO_STORE, "LORE_NO_STORE", "there is no store at %s", memory_path(cli));
-        code = fail_next(cli, "lore init --memory-path %s", memory_path(cli));
+        fail_with(cli, EXIT_NO_STORE, LORE_NO_STORE, "there is no store at %s", memory_path(cli));
+        code = fail_next(cli, "lore init --memory-path %s", quoted(cli, memory_path(cli)));
     } else if (code == 0 && !fs_make_directories(directory)) {
         code = fail_errno(cli, "cannot make %s", directory);
     } else if (code == 0) {

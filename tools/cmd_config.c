@@ -33,8 +33,7 @@ static int show_all(struct cli *cli) {
     if (cli->json) {
         table_free(&table);
     } else {
-        table_end(&table, cli, origin ? header : NULL);
-        code = print_done(cli);
+        code = table_end(&table, cli, origin ? header : NULL);
     }
     text_free(&text);
     return code;
@@ -43,7 +42,7 @@ static int show_all(struct cli *cli) {
 static int get(struct cli *cli, const char *name) {
     enum setting setting;
     if (!setting_find(name, &setting)) {
-        fail_with(cli, EXIT_NOT_FOUND, "LORE_NOT_FOUND", "there is no setting \"%s\"", name);
+        fail_with(cli, EXIT_NOT_FOUND, LORE_NOT_FOUND, "there is no setting \"%s\"", name);
         return fail_next(cli, "lore config show");
     }
     struct text text = {0};

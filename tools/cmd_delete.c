@@ -49,7 +49,8 @@ static int delete_page(struct deletion *deletion, const lore_results *results,
         }
         deletion->deleted += status == LORE_OK;
         if (!progress_step(progress, "delete", deletion->deleted, total)) {
-            return fail_interrupted(deletion->cli);
+            return fail_interrupted(deletion->cli, "%" PRIu64 " memories had been deleted",
+                                    deletion->deleted);
         }
     }
     return 0;
@@ -125,9 +126,10 @@ int cmd_delete(struct cli *cli) {
     code = by_id ? delete_ids(&deletion) : delete_matching(&deletion, &filters);
     if (code == 0) code = answer(&deletion);
     if (code == 0 && deletion.missing > 0) {
-        code = fail_with(cli, deletion.deleted > 0 ? EXIT_PARTIAL : EXIT_NOT_FOUND,
-                         "LORE_NOT_FOUND", "%" PRIu64 " of %zu ids are not there", deletion.missing,
-                         cli->args.operands_count);
+        fail_with(cli, deletion.deleted > 0 ? EXIT_PARTIAL : EXIT_NOT_FOUND, LORE_NOT_FOUND,
+                  "%" PRIu64 " of %zu ids are not there", deletion.missing,
+                  cli->args.operands_count);
+        code = fail_next(cli, "lore search --memory-path %s", quoted(cli, memory_path(cli)));
     }
     return store_close(cli, deletion.store, code);
 }

@@ -33,6 +33,13 @@ static int print_help(struct cli *cli, const struct command_spec *command) {
     return code;
 }
 
+static int fail_verb(struct cli *cli, const char *name) {
+    const struct command_spec *nearest = command_nearest(commands, name);
+    fail_usage(cli, "there is no verb \"%s\"", name);
+    return fail_next(cli, "lore help%s%s", nearest == NULL ? "" : " ",
+                     nearest == NULL ? "" : nearest->name);
+}
+
 /* Also what --help comes to: with a verb before it, that verb's help. */
 int cmd_help(struct cli *cli) {
     const struct command_spec *command = cli->args.command;
@@ -40,10 +47,7 @@ int cmd_help(struct cli *cli) {
     if (command == NULL && cli->args.operands_count == 1) {
         const char *name = cli->args.operands[0];
         command = command_find(commands, name);
-        if (command == NULL) {
-            fail_usage(cli, "there is no verb \"%s\"", name);
-            return fail_next(cli, "lore help");
-        }
+        if (command == NULL) return fail_verb(cli, name);
     }
     return print_help(cli, command);
 }
@@ -55,11 +59,10 @@ int cmd_version(struct cli *cli) {
         jw_begin_object(&writer);
         jw_string_member(&writer, "version", lore_version());
         jw_end_object(&writer);
-        text_char(&text, '\n');
     } else {
         text_printf(&text, "lore %s\n", lore_version());
     }
-    int code = print_text(cli, &text);
+    int code = cli->json ? print_json(cli, &text) : print_text(cli, &text);
     text_free(&text);
     return code;
 }
@@ -121,5 +124,13 @@ int cmd_man(struct cli *cli) {
     }
     text_free(&page);
     text_free(&name);
-    return code == 0 ? check_pages(cli, pages) : code;
+    if (code == 0) code = check_pages(cli, pages);
+    if (code != 0 || !cli->json) return code;
+    struct text document = {0};
+    struct json_writer writer = {.out = &document};
+    jw_begin_object(&writer);
+    jw_string_member(&writer, "directory", directory);
+    jw_uint_member(&writer, "pages", pages);
+    jw_end_object(&writer);
+    return print_json(cli, &document);
 }

@@ -105,12 +105,13 @@ static int read_rules(struct import *import) {
 }
 
 static int read_existing(struct cli *cli, enum loader_existing *existing) {
+    static const char *const words[] = {"skip", "replace", "fail", NULL};
+    static const enum loader_existing values[] = {EXISTING_SKIP, EXISTING_REPLACE, EXISTING_FAIL};
     const char *given = args_value(&cli->args, "existing");
-    *existing = EXISTING_SKIP;
-    if (given == NULL || strcmp(given, "skip") == 0) return 0;
-    if (strcmp(given, "replace") == 0) return *existing = EXISTING_REPLACE, 0;
-    if (strcmp(given, "fail") == 0) return *existing = EXISTING_FAIL, 0;
-    return fail_usage(cli, "--existing %s: not one of skip, replace, fail", given);
+    int word = 0;
+    int code = given == NULL ? 0 : parse_word(cli, "existing", given, words, &word);
+    *existing = values[word];
+    return code;
 }
 
 /* ---- vectors that go along, row i with line i ---- */
@@ -199,12 +200,13 @@ static int on_bad(void *context, uint64_t where, lore_status status, const char 
     if (import->format == IMPORT_ARRAY) unit = "element";
     import->bad++;
     if (!import->skip_bad) {
-        fail_with(cli, EXIT_FAILED, lore_status_name(status), "%s, %s %" PRIu64 ": %s",
-                  import->path, unit, where, why);
+        fail_with(cli, EXIT_FAILED, status, "%s, %s %" PRIu64 ": %s", import->path, unit, where,
+                  why);
         text_printf(&cli->failure.message, "; %" PRIu64 " memories had been imported before it",
                     import->loader.written);
-        return fail_next(
-            cli, "mend it, or import the others with --skip-bad; what is there already is kept");
+        return fail_next(cli,
+                         "mend it, or lore import --skip-bad %s   (what is there already is kept)",
+                         quoted(cli, cli->args.operands_count == 1 ? cli->args.operands[0] : "-"));
     }
     if (import->bad > BAD_SHOWN_MAX) return 0;
     warn(cli, "%s, %s %" PRIu64 ": %s", import->path, unit, where, why);
@@ -275,13 +277,19 @@ static bool is_blank(const char *line, size_t size) {
 static int fail_source(struct import *import, enum source_result result) {
     int code = loader_flush(&import->loader);
     if (code != 0) return code;
-    if (result == SOURCE_INTERRUPTED || interrupt_pending()) return fail_interrupted(import->cli);
+    if (result == SOURCE_INTERRUPTED || interrupt_pending()) {
+        fail_interrupted(import->cli, "%" PRIu64 " memories had been imported and stay",
+                         import->loader.written);
+        return fail_next(import->cli, "lore import again: what is there already is kept");
+    }
     if (result == SOURCE_ERROR) {
         errno = import->source.error;
         return fail_errno(import->cli, "cannot read %s", import->path);
     }
-    const char *why =
-        result == SOURCE_TOO_LONG ? "it is too long" : "the file is cut or is not a JSON array";
+    bool array = import->format == IMPORT_ARRAY || import_is_chat(import->format);
+    const char *why = result == SOURCE_TOO_LONG ? "it is too long"
+                      : array                   ? "the file is cut or is not a JSON array"
+                                                : "a line of more than 1 GiB: this is no text";
     import->skip_bad = false; /* there is no next element to go on with */
     return on_bad(import, import->source.line, LORE_INVALID, why);
 }
@@ -359,14 +367,14 @@ static int open_source(struct import *import) {
         return fail_usage(
             cli, "--format %s: not one of auto, jsonl, array, locomo, chatgpt, claude", given);
     }
-    if (!source_open(&import->source, import->path))
-        return fail_errno(cli, "cannot open %s", import->path);
+    if (!source_open(&import->source, import->path)) return fail_input(cli, import->path);
     if (strcmp(import->path, "-") == 0) import->path = "stdin";
     size_t size = source_peek_line(&import->source, PEEK_BYTES, &bytes);
     if (size > 0 && bytes[0] == '[') size = source_peek(&import->source, PEEK_BYTES, &bytes);
     if (size >= 12 && memcmp(bytes, "{\"lore_dump\"", 12) == 0) {
         fail_usage(cli, "%s is a dump of Lore", import->path);
-        return fail_next(cli, "lore load %s", import->path);
+        return fail_next(cli, "lore load %s",
+                         quoted(cli, cli->args.operands_count == 1 ? import->path : "-"));
     }
     if (import->format == IMPORT_AUTO) import->format = import_detect(bytes, size);
     if (import_is_chat(import->format) && args_value(&cli->args, "embeddings") != NULL) {
@@ -401,8 +409,9 @@ int cmd_import(struct cli *cli) {
     code = store_close(cli, store, code);
     if (code == 0) code = answer(import, dry_run);
     if (code == 0 && import->bad > 0) {
-        code = fail_with(cli, EXIT_PARTIAL, "LORE_INVALID", "%" PRIu64 " bad records were left out",
-                         import->bad);
+        fail_with(cli, EXIT_PARTIAL, LORE_INVALID, "%" PRIu64 " bad records were left out",
+                  import->bad);
+        code = fail_next(cli, "mend these lines and lore import again: what is there is kept");
     }
     vector_file_close(&import->vectors);
     source_close(&import->source);

@@ -3,40 +3,30 @@
 #include "output.h"
 #include "spaces.h"
 
+/* Each --space; `store` NULL: only look whether they are right, before anything is made. */
 static int create_spaces(struct cli *cli, lore_store *store) {
-    for (size_t i = 0; i < args_count(&cli->args, "space"); i++) {
+    int code = 0;
+    for (size_t i = 0; code == 0 && i < args_count(&cli->args, "space"); i++) {
         const char *string = args_nth(&cli->args, "space", i);
         struct space space;
         struct text error = {0};
+        lore_status status = LORE_OK;
         if (!space_parse(string, &space, &error)) {
-            fail_usage(cli, "--space %s: %s", string, text_string(&error));
-            text_free(&error);
-            return cli->failure.exit_code;
+            code = fail_usage(cli, "--space %s: %s", string, text_string(&error));
+        } else if (store != NULL) {
+            status = lore_space_create(store, space.name, &space.spec);
         }
-        lore_status status = lore_space_create(store, space.name, &space.spec);
-        if (status != LORE_OK) return fail_status(cli, status, "creating space %s", space.name);
-    }
-    return 0;
-}
-
-/* Wrong spaces are refused before anything is made. */
-static int check_spaces(struct cli *cli) {
-    for (size_t i = 0; i < args_count(&cli->args, "space"); i++) {
-        struct space space;
-        struct text error = {0};
-        const char *string = args_nth(&cli->args, "space", i);
-        bool fine = space_parse(string, &space, &error);
-        if (!fine) fail_usage(cli, "--space %s: %s", string, text_string(&error));
         text_free(&error);
-        if (!fine) return cli->failure.exit_code;
+        if (status != LORE_OK) code = fail_status(cli, status, "creating space %s", space.name);
     }
-    return 0;
+    return code;
 }
 
 int cmd_init(struct cli *cli) {
     lore_options options;
     lore_store *store;
-    int code = check_spaces(cli);
+    int code = create_spaces(cli, NULL);
+    if (code == 0) code = need_parent(cli, memory_path(cli));
     if (code != 0) return code;
     store_options(cli, &options);
     options.create_if_missing = true;
@@ -44,9 +34,9 @@ int cmd_init(struct cli *cli) {
     options.error_if_exists = args_count(&cli->args, "space") == 0;
     lore_status status = lore_open(memory_path(cli), &options, &store);
     if (status == LORE_EXISTS) {
-        fail_with(cli, EXIT_FAILED, "LORE_EXISTS", "there is a store at %s already",
+        fail_with(cli, EXIT_FAILED, LORE_EXISTS, "there is a store at %s already",
                   memory_path(cli));
-        return fail_next(cli, "lore status --memory-path %s", memory_path(cli));
+        return fail_next(cli, "lore status --memory-path %s", quoted(cli, memory_path(cli)));
     }
     if (status != LORE_OK)
         return fail_status(cli, status, "cannot create the store at %s", memory_path(cli));

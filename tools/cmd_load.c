@@ -59,14 +59,15 @@ static int open_target(struct cli *cli, lore_store **store) {
     lore_options options;
     store_options(cli, &options);
     options.create_if_missing = true;
+    int code = need_parent(cli, memory_path(cli));
+    if (code != 0) return code;
     lore_status status = lore_open(memory_path(cli), &options, store);
     if (status != LORE_OK)
         return fail_status(cli, status, "cannot open the store at %s", memory_path(cli));
     bool holds = false;
-    int code = holds_something(cli, *store, &holds);
+    code = holds_something(cli, *store, &holds);
     if (code == 0 && holds && !args_flag(&cli->args, "merge")) {
-        fail_with(cli, EXIT_FAILED, "LORE_EXISTS", "the store at %s is not empty",
-                  memory_path(cli));
+        fail_with(cli, EXIT_FAILED, LORE_EXISTS, "the store at %s is not empty", memory_path(cli));
         code = fail_next(
             cli, "lore load --merge ...   (same ids are replaced), or another --memory-path");
     }
@@ -78,8 +79,7 @@ int cmd_load(struct cli *cli) {
     bool dry_run = args_flag(&cli->args, "dry-run");
     lore_store *store = NULL;
     struct dump_load_result result;
-    if (strcmp(path, "-") != 0 && !path_exists(path))
-        return fail_errno(cli, "cannot open %s", path);
+    if (strcmp(path, "-") != 0 && !path_exists(path)) return fail_input(cli, path);
     int code = dry_run ? 0 : open_target(cli, &store);
     if (code == 0) code = dump_load(cli, path, store, EXISTING_REPLACE, &result);
     code = store_close(cli, store, code);

@@ -52,10 +52,7 @@ static int read_numbers(struct cli *cli, lore_memory *memory) {
     const char *value = args_value(args, "importance");
     int code = 0;
     if (value != NULL) {
-        code = parse_number_option(cli, "importance", value, &memory->importance_score);
-        if (code == 0 && (memory->importance_score < 0 || memory->importance_score > 1)) {
-            code = fail_usage(cli, "--importance %s: not between 0 and 1", value);
-        }
+        code = parse_share_option(cli, "importance", value, &memory->importance_score);
         memory->fields |= LORE_FIELD(LORE_ATTR_IMPORTANCE);
     }
     if (code == 0 && (value = args_value(args, "created")) != NULL) {
@@ -86,9 +83,9 @@ static int read_embedding(struct cli *cli, const struct space_list *spaces, cons
     name[size] = 0;
     const struct space *space = space_list_find(spaces, name);
     if (space == NULL) {
-        fail_with(cli, EXIT_NOT_FOUND, "LORE_NOT_FOUND", "the store has no space \"%s\"", name);
-        return fail_next(cli, "lore init --space name=%s,dims=N --memory-path %s", name,
-                         memory_path(cli));
+        fail_with(cli, EXIT_NOT_FOUND, LORE_NOT_FOUND, "the store has no space \"%s\"", name);
+        return fail_next(cli, "lore init --memory-path %s --space name=%s,dims=N",
+                         quoted(cli, memory_path(cli)), name);
     }
     embedding->space = lore_slice_of(name);
     struct text error = {0};
@@ -140,8 +137,12 @@ static int write_memory(struct cli *cli, lore_store *store, const lore_memory *m
     bool update = args_flag(&cli->args, "update");
     if (update) {
         lore_status status = lore_memory_update(store, memory);
-        if (status != LORE_OK)
-            return fail_status(cli, status, "updating %s", (const char *)memory->id.data);
+        const char *id = memory->id.data;
+        if (status == LORE_NOT_FOUND) {
+            fail_status(cli, status, "updating %s", id);
+            return fail_next(cli, "lore put TEXT --id %s   (to write it anew)", quoted(cli, id));
+        }
+        if (status != LORE_OK) return fail_status(cli, status, "updating %s", id);
         return answer(cli, memory->id.data, memory->id.size, true);
     }
     lore_buffer id = {0};

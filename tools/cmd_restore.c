@@ -43,11 +43,11 @@ static int find_latest(struct restoring *restoring) {
     if (latest != NULL) {
         text_puts(&restoring->from, latest->path);
     } else {
-        fail_with(cli, EXIT_NOT_FOUND, "LORE_NOT_FOUND", "no whole, unlinked backup in %s",
+        fail_with(cli, EXIT_NOT_FOUND, LORE_NOT_FOUND, "no whole, unlinked backup in %s",
                   backup_directory(cli));
         code = fail_next(cli,
                          "lore list-snapshots --to %s   (a linked one can be restored by its name)",
-                         backup_directory(cli));
+                         quoted(cli, backup_directory(cli)));
     }
     backups_free(&list);
     return code;
@@ -68,43 +68,47 @@ static int find_source(struct restoring *restoring) {
     if (path_exists(name) && !fs_is_directory(name)) {
         restoring->is_dump = file_is_dump(name);
         if (restoring->is_dump) return 0;
-        return fail_with(cli, EXIT_CORRUPT, "LORE_CORRUPTION", "%s is neither a backup nor a dump",
-                         name);
+        fail_with(cli, EXIT_CORRUPT, LORE_CORRUPTION, "%s is neither a backup nor a dump", name);
+        return fail_next(cli, "lore list-snapshots --to %s", quoted(cli, backup_directory(cli)));
     }
     if (fs_is_directory(name)) {
-        return fail_with(cli, EXIT_CORRUPT, "LORE_CORRUPTION",
-                         "%s has no " MANIFEST_NAME ": it is no finished backup", name);
+        fail_with(cli, EXIT_CORRUPT, LORE_CORRUPTION,
+                  "%s has no " MANIFEST_NAME ": it is no finished backup", name);
+        return fail_next(cli, "lore list-snapshots --to %s", quoted(cli, backup_directory(cli)));
     }
-    fail_with(cli, EXIT_NOT_FOUND, "LORE_NOT_FOUND", "no backup \"%s\" in %s, and no such path",
-              name, backup_directory(cli));
-    return fail_next(cli, "lore list-snapshots --to %s", backup_directory(cli));
+    fail_with(cli, EXIT_NOT_FOUND, LORE_NOT_FOUND, "no backup \"%s\" in %s, and no such path", name,
+              backup_directory(cli));
+    return fail_next(cli, "lore list-snapshots --to %s", quoted(cli, backup_directory(cli)));
 }
 
 static int read_manifest(struct restoring *restoring) {
     if (restoring->is_dump) return 0;
     struct text error = {0};
     bool fine = manifest_read(&restoring->manifest, restoring->from.data, &error);
-    if (!fine)
-        fail_with(restoring->cli, EXIT_CORRUPT, "LORE_CORRUPTION", "%s: %s", restoring->from.data,
+    if (!fine) {
+        struct cli *cli = restoring->cli;
+        fail_with(cli, EXIT_CORRUPT, LORE_CORRUPTION, "%s: %s", restoring->from.data,
                   text_string(&error));
+        fail_next(cli, "lore list-snapshots --to %s   (and restore another)",
+                  quoted(cli, backup_directory(cli)));
+    }
     text_free(&error);
-    return fine ? 0 : restoring->cli->failure.exit_code;
+    return fine ? 0 : EXIT_CORRUPT;
 }
 
 static int check_backup(struct restoring *restoring) {
     struct cli *cli = restoring->cli;
-    struct findings findings;
+    struct findings findings = {0};
     struct progress progress;
-    findings_begin(&findings);
     progress_begin(&progress, cli, "B");
     int code =
         backup_check_files(cli, restoring->from.data, &restoring->manifest, &findings, &progress);
     progress_end(&progress);
     if (code == 0 && findings.damaged > 0) {
-        code = fail_with(cli, EXIT_CORRUPT, "LORE_CORRUPTION",
+        code = fail_with(cli, EXIT_CORRUPT, LORE_CORRUPTION,
                          "%" PRIu64 " files of the backup %s are damaged; nothing was restored",
                          findings.damaged, restoring->from.data);
-        fail_next(cli, "lore verify %s", restoring->from.data);
+        fail_next(cli, "lore verify %s", quoted(cli, restoring->from.data));
     }
     findings_free(&findings);
     restoring->records = restoring->manifest.records;
@@ -180,14 +184,14 @@ static int answer(const struct restoring *restoring, bool done) {
 static int refuse_unconfirmed(const struct restoring *restoring) {
     struct cli *cli = restoring->cli;
     fail_with(
-        cli, EXIT_USAGE, "LORE_EXISTS",
+        cli, EXIT_USAGE, LORE_EXISTS,
         "%s holds a store: restoring %s would make the backup its next generation (the present "
         "one is kept "
         "as the safety snapshot); nothing was done",
         restoring->target, restoring->from.data);
     return fail_next(
         cli, "lore restore %s --target-path %s --confirm   (or --dry-run to check the backup)",
-        restoring->from.data, restoring->target);
+        quoted(cli, restoring->from.data), quoted(cli, restoring->target));
 }
 
 int cmd_restore(struct cli *cli) {
@@ -197,6 +201,7 @@ int cmd_restore(struct cli *cli) {
     bool dry_run = args_flag(&cli->args, "dry-run");
     int code = find_source(&restoring);
     if (code == 0) code = read_manifest(&restoring);
+    if (code == 0 && !dry_run) code = need_parent(cli, restoring.target);
     if (code == 0 && restoring.exists && !dry_run && !args_flag(&cli->args, "confirm")) {
         code = refuse_unconfirmed(&restoring);
     }

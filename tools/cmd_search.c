@@ -9,21 +9,16 @@
 #include <string.h>
 
 static int read_order(struct cli *cli, lore_query *query) {
-    static const struct {
-        const char *name;
-        lore_order order;
-    } orders[] = {{"default", LORE_ORDER_DEFAULT},
-                  {"created", LORE_ORDER_CREATED},
-                  {"newest", LORE_ORDER_CREATED_DESC},
-                  {"importance", LORE_ORDER_IMPORTANCE_DESC},
-                  {"accessed", LORE_ORDER_ACCESSED_DESC}};
+    static const char *const words[] = {"default",    "created",  "newest",
+                                        "importance", "accessed", NULL};
+    static const lore_order orders[] = {LORE_ORDER_DEFAULT, LORE_ORDER_CREATED,
+                                        LORE_ORDER_CREATED_DESC, LORE_ORDER_IMPORTANCE_DESC,
+                                        LORE_ORDER_ACCESSED_DESC};
     const char *given = args_value(&cli->args, "order");
-    if (given == NULL) return 0;
-    for (size_t i = 0; i < sizeof orders / sizeof *orders; i++) {
-        if (strcmp(orders[i].name, given) == 0) return query->order = orders[i].order, 0;
-    }
-    return fail_usage(cli, "--order %s: not one of default, created, newest, importance, accessed",
-                      given);
+    int word = 0;
+    int code = given == NULL ? 0 : parse_word(cli, "order", given, words, &word);
+    query->order = orders[word];
+    return code;
 }
 
 static int read_options(struct cli *cli, lore_query *query, struct filters *filters) {
@@ -54,8 +49,8 @@ static int choose_space(struct cli *cli, const struct space_list *spaces,
     }
     *space = name == NULL ? spaces->spaces[0] : space_list_find(spaces, name);
     if (*space != NULL) return 0;
-    fail_with(cli, EXIT_NOT_FOUND, "LORE_NOT_FOUND", "the store has no space \"%s\"", name);
-    return fail_next(cli, "lore status --memory-path %s", memory_path(cli));
+    fail_with(cli, EXIT_NOT_FOUND, LORE_NOT_FOUND, "the store has no space \"%s\"", name);
+    return fail_next(cli, "lore status --memory-path %s", quoted(cli, memory_path(cli)));
 }
 
 static int read_vector(struct cli *cli, const struct space_list *spaces, struct pool *pool,
@@ -81,12 +76,13 @@ static int run_query(struct cli *cli, lore_store *store, const lore_query *query
     lore_results *results;
     lore_status status = lore_search(store, NULL, query, &results);
     if (status == LORE_NOT_FOUND && query->vector_of_id.size > 0) {
-        return fail_with(cli, EXIT_NOT_FOUND, "LORE_NOT_FOUND",
-                         "\"%s\" has no embedding in space %s", args_value(&cli->args, "like"),
-                         query->space);
+        const char *like = args_value(&cli->args, "like");
+        fail_with(cli, EXIT_NOT_FOUND, LORE_NOT_FOUND, "\"%s\" has no embedding in space %s", like,
+                  query->space);
+        return fail_next(cli, "lore get --embeddings %s", quoted(cli, like));
     }
     if (status != LORE_OK) return fail_status(cli, status, "searching");
-    int code = show_results(cli, results, query->space != NULL, false);
+    int code = show_results(cli, results, query->space != NULL);
     lore_results_destroy(results);
     return code;
 }

@@ -38,11 +38,12 @@ int cmd_selftest(struct cli *cli) {
         table_free(&tests.table);
         code = print_json(cli, &tests.json);
     } else {
-        table_end(&tests.table, cli, NULL);
-        code = print_done(cli);
+        code = table_end(&tests.table, cli, NULL);
     }
     text_free(&tests.json);
-    if (code == 0 && status != LORE_OK)
-        code = fail_status(cli, status, "this machine computes wrongly");
+    if (code == 0 && status != LORE_OK) {
+        fail_status(cli, status, "this machine computes wrongly");
+        code = fail_next(cli, "keep no store on this machine: test its memory and processor");
+    }
     return code;
 }

@@ -84,8 +84,7 @@ int cmd_stats(struct cli *cli) {
         table_free(&table);
         code = print_json(cli, &text);
     } else {
-        table_end(&table, cli, NULL);
-        code = print_done(cli);
+        code = table_end(&table, cli, NULL);
     }
     text_free(&text);
     return store_close(cli, store, code);

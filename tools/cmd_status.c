@@ -208,10 +208,7 @@ int cmd_status(struct cli *cli) {
     if (status != LORE_OK)
         code = fail_status(cli, status, "reading the status of %s", memory_path(cli));
     if (code == 0 && cli->json) code = print_json(cli, &report.json);
-    if (code == 0 && !cli->json) {
-        table_end(&report.table, cli, NULL);
-        code = print_done(cli);
-    }
+    if (code == 0 && !cli->json) code = table_end(&report.table, cli, NULL);
     table_free(&report.table);
     text_free(&report.json);
     text_free(&report.values);

@@ -103,10 +103,21 @@ static void write_report(struct json_writer *writer, const struct verifying *ver
     }
     jw_uint_member(writer, "entries", report->entries);
     jw_uint_member(writer, "memories", report->memories);
-    text_puts(writer->out, ",\"findings\":[");
-    text_puts(writer->out, text_string(&verifying->findings.json));
-    text_char(writer->out, ']');
+    jw_key(writer, "findings");
+    findings_as_json(&verifying->findings, writer);
     jw_end_object(writer);
+}
+
+static int suggest_repair(const struct verifying *verifying) {
+    struct cli *cli = verifying->cli;
+    if (strcmp(verifying->kind, "backup") == 0)
+        return fail_next(cli,
+                         "lore backup   (make another; lore list-snapshots shows what there is)");
+    if (strcmp(verifying->kind, "dump") == 0)
+        return fail_next(cli, "lore dump --output FILE   (take the dump again from its store)");
+    return fail_next(cli,
+                     "lore list-snapshots --memory-path %s   (then: lore restore latest --confirm)",
+                     quoted(cli, verifying->path));
 }
 
 static int answer(struct verifying *verifying) {
@@ -120,18 +131,15 @@ static int answer(struct verifying *verifying) {
         code = print_json(cli, &text);
         text_free(&text);
     } else {
-        static const char *const header[] = {"WHAT", "KIND", "WHERE", "WHY"};
-        bool any = findings->table.cells_count > 0;
-        table_end(&findings->table, cli, any ? header : NULL);
-        code = print_done(cli);
+        code = findings_print(findings, cli);
         note(cli, 0, "%s %s: %" PRIu64 " memories, %" PRIu64 " damaged, %" PRIu64 " warnings",
              verifying->kind, verifying->path, verifying->report.memories, findings->damaged,
              findings->warnings);
     }
     if (code == 0 && findings->damaged > 0) {
-        code = fail_with(cli, EXIT_CORRUPT, "LORE_CORRUPTION", "%s %s is damaged", verifying->kind,
-                         verifying->path);
-        fail_next(cli, "lore list-snapshots   (then: lore restore latest)");
+        fail_with(cli, EXIT_CORRUPT, LORE_CORRUPTION, "%s %s is damaged", verifying->kind,
+                  verifying->path);
+        code = suggest_repair(verifying);
     }
     return code;
 }
@@ -139,7 +147,6 @@ static int answer(struct verifying *verifying) {
 int cmd_verify(struct cli *cli) {
     struct verifying verifying = {.cli = cli, .path = memory_path(cli), .kind = "store"};
     if (cli->args.operands_count == 1) verifying.path = cli->args.operands[0];
-    findings_begin(&verifying.findings);
     progress_begin(&verifying.progress, cli, "B");
     int code;
     if (path_is_backup(verifying.path)) {

@@ -13,19 +13,19 @@
 
 #define CONFIG_FILE_BYTES_MAX (1u << 20)
 
-enum value_kind { KIND_PATH, KIND_SIZE, KIND_DURATION, KIND_WORD };
+enum value_kind { KIND_PATH, KIND_SIZE, KIND_DURATION, KIND_COUNT, KIND_WORD };
 
 static const struct {
     const char *name;
     enum value_kind kind;
     const char *fallback;
-    const char *words; /* allowed ones, '|' between them */
+    const char *words; /* allowed ones, '|' between them; for numbers how the least is written */
     const char *help;
 } settings[SETTING_COUNT] = {
     [SETTING_MEMORY_PATH] = {"memory_path", KIND_PATH, "./memory", NULL, "directory of the store"},
     [SETTING_BACKUP_PATH] = {"backup_path", KIND_PATH, "./backups", NULL,
                              "directory that backups go to and come from"},
-    [SETTING_MEMORY_BUDGET] = {"memory_budget", KIND_SIZE, "64MiB", NULL,
+    [SETTING_MEMORY_BUDGET] = {"memory_budget", KIND_SIZE, "64MiB", "4MiB",
                                "memory that the store may use, at least 4MiB"},
     [SETTING_MAX_MEMORY_SIZE] = {"max_memory_size", KIND_SIZE, "0", NULL,
                                  "quota on live bytes, without log and pinned files; 0: none"},
@@ -35,7 +35,7 @@ static const struct {
                                     "how often durability = interval syncs the log"},
     [SETTING_LOCK_TIMEOUT] = {"lock_timeout", KIND_DURATION, "30s", NULL,
                               "how long to wait for another writer"},
-    [SETTING_FILES_MAX] = {"files_max", KIND_SIZE, "64", NULL, "files held open at once"},
+    [SETTING_FILES_MAX] = {"files_max", KIND_COUNT, "64", "16", "files held open at once"},
     [SETTING_COMPRESSION] = {"compression", KIND_WORD, "lz4", "lz4|none", "of table blocks"},
     [SETTING_GROUP_ACCESS] = {"group_access", KIND_WORD, "false", "false|true",
                               "let the group read and write the store's files"},
@@ -71,14 +71,20 @@ static bool word_allowed(const char *words, const char *word) {
 }
 
 static bool value_fits(enum setting setting, const char *value) {
-    uint64_t bytes;
+    uint64_t number, least = 0;
     int64_t duration_us;
+    const char *words = settings[setting].words;
     switch (settings[setting].kind) {
     case KIND_PATH: return value[0] != 0;
-    case KIND_SIZE: return size_parse(value, &bytes);
+    case KIND_SIZE:
+        return size_parse(value, &number) &&
+               (words == NULL || !size_parse(words, &least) || number >= least);
+    case KIND_COUNT:
+        return count_parse(value, &number) && count_parse(words, &least) && number >= least &&
+               number <= UINT32_MAX;
     case KIND_DURATION:
         return duration_parse(value, &duration_us) && duration_us / 1000 <= UINT32_MAX;
-    case KIND_WORD: return word_allowed(settings[setting].words, value);
+    case KIND_WORD: return word_allowed(words, value);
     }
     return false;
 }
@@ -94,8 +100,11 @@ static bool set(struct config *config, enum setting setting, const char *value, 
             text_printf(error, " is none of %s", settings[setting].words);
         } else {
             static const char *const kinds[] = {"is not a path", "is not a size such as 64MiB",
-                                                "is not a duration such as 30s"};
-            text_printf(error, " %s", kinds[settings[setting].kind]);
+                                                "is not a duration such as 30s, of at most 49 days",
+                                                "is not a whole number"};
+            const char *least = settings[setting].words;
+            text_printf(error, " %s%s%s", kinds[settings[setting].kind],
+                        least == NULL ? "" : ", and of at least ", least == NULL ? "" : least);
         }
         return false;
     }
@@ -248,8 +257,8 @@ const char *config_text(const struct config *config, enum setting setting) {
 }
 
 uint64_t config_size(const struct config *config, enum setting setting) {
-    uint64_t bytes = 0;
-    return size_parse(config->values[setting].value, &bytes) ? bytes : 0;
+    uint64_t number = 0; /* a count reads as a size, too */
+    return size_parse(config->values[setting].value, &number) ? number : 0;
 }
 
 uint64_t config_duration_ms(const struct config *config, enum setting setting) {

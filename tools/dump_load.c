@@ -19,21 +19,27 @@ static int create_spaces(struct cli *cli, lore_store *store, const struct space_
     return 0;
 }
 
+static int fail_stopped(struct cli *cli, const struct loader *loader) {
+    if (loader->store == NULL) return fail_interrupted(cli, "nothing was written");
+    fail_interrupted(cli, "%" PRIu64 " memories and %" PRIu64 " entries had been loaded and stay",
+                     loader->written, loader->entries);
+    return fail_next(cli, "lore load --merge again   (same ids are replaced)");
+}
+
 static int fail_read(struct cli *cli, const char *path, const struct dump_reader *reader,
                      const struct loader *loader, enum dump_result result) {
-    if (interrupt_pending()) return fail_interrupted(cli);
+    if (interrupt_pending()) return fail_stopped(cli, loader);
     if (result == DUMP_STOPPED) {
         errno = reader->source->error;
         return fail_errno(cli, "cannot read %s", path);
     }
-    fail_with(cli, EXIT_CORRUPT, "LORE_CORRUPTION", "%s: %s", path, text_string(&reader->error));
+    fail_with(cli, EXIT_CORRUPT, LORE_CORRUPTION, "%s: %s", path, text_string(&reader->error));
     if (loader->store != NULL) {
         text_printf(&cli->failure.message,
                     "; %" PRIu64 " memories and %" PRIu64 " entries had been loaded before it",
                     loader->written, loader->entries);
     }
-    return fail_next(
-        cli, "take the dump again; restore it with: lore restore FILE (which checks first)");
+    return fail_next(cli, "take the dump again, then: lore restore FILE   (it checks first)");
 }
 
 static int read_items(struct cli *cli, const char *path, struct dump_reader *reader,
@@ -59,7 +65,7 @@ static int read_items(struct cli *cli, const char *path, struct dump_reader *rea
         if (code == 0 &&
             !progress_step(progress, stage, reader->source->taken, reader->source->size)) {
             code = loader_flush(loader);
-            if (code == 0) code = fail_interrupted(cli);
+            if (code == 0) code = fail_stopped(cli, loader);
         }
     }
     return code;
@@ -72,7 +78,7 @@ int dump_load(struct cli *cli, const char *path, lore_store *store, enum loader_
     struct loader loader;
     struct progress progress;
     *result = (struct dump_load_result){0};
-    if (!source_open(&source, path)) return fail_errno(cli, "cannot open %s", path);
+    if (!source_open(&source, path)) return fail_input(cli, path);
     uint64_t line_max = config_size(&cli->config, SETTING_MEMORY_BUDGET) * 2;
     if (line_max < DUMP_LINE_BYTES_MIN) line_max = DUMP_LINE_BYTES_MIN;
     loader_begin(&loader, cli, store, existing);

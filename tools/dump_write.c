@@ -1,6 +1,7 @@
 /* dump_write.c - see dump_write.h. Memory: one record at a time. */
 #include "dump_write.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "jsonwrite.h"
@@ -33,7 +34,9 @@ static int write_record_line(struct dumper *dumper) {
     sha256_add(&dumper->sha, dumper->line.data, dumper->line.size);
     uint64_t done = dumper->totals->records + dumper->totals->entries;
     if (code == 0 && !progress_step(dumper->progress, "dump", done, 0)) {
-        code = fail_interrupted(dumper->cli);
+        code = fail_interrupted(dumper->cli,
+                                "%" PRIu64 " memories and %" PRIu64 " entries had been read",
+                                dumper->totals->records, dumper->totals->entries);
     }
     return code;
 }

@@ -28,7 +28,8 @@ static int each_memory(struct cli *cli, lore_store *store, unsigned flags,
         if (status != LORE_OK || record == NULL) break;
         code = callback(context, lore_record_memory(record));
         lore_record_destroy(record);
-        if (code == 0 && !progress_step(progress, "dump", done, 0)) code = fail_interrupted(cli);
+        if (code == 0 && !progress_step(progress, "dump", done, 0))
+            code = fail_interrupted(cli, "%" PRIu64 " memories had been read", done);
     }
     lore_memory_iter_destroy(iter);
     return code;
@@ -118,9 +119,10 @@ static int csv_memory(void *context, const lore_memory *memory) {
 
 int export_csv(struct cli *cli, lore_store *store, FILE *out, struct progress *progress) {
     struct csv csv = {.cli = cli, .out = out};
-    fputs("id,text,kind,layer,tier,status,importance_score,created_at,updated_at,last_accessed_at,"
-          "expires_at,access_count,user_id,agent_id,session_id,position,role,tags,metadata\r\n",
-          out);
+    static const char header[] =
+        "id,text,kind,layer,tier,status,importance_score,created_at,updated_at,last_accessed_at,"
+        "expires_at,access_count,user_id,agent_id,session_id,position,role,tags,metadata\r\n";
+    if (fputs(header, out) < 0) return fail_errno(cli, "cannot write the CSV");
     int code = each_memory(cli, store, 0, progress, csv_memory, &csv);
     text_free(&csv.line);
     return code;
@@ -177,8 +179,8 @@ int export_npy(struct cli *cli, lore_store *store, const char *name, FILE *out,
     struct npy npy = {.cli = cli, .out = out, .space = space_list_find(&spaces, name)};
     int code;
     if (npy.space == NULL) {
-        code =
-            fail_with(cli, EXIT_NOT_FOUND, "LORE_NOT_FOUND", "the store has no space \"%s\"", name);
+        fail_with(cli, EXIT_NOT_FOUND, LORE_NOT_FOUND, "the store has no space \"%s\"", name);
+        code = fail_next(cli, "lore status --memory-path %s", quoted(cli, memory_path(cli)));
     } else {
         code = npy_header(&npy);
         if (code == 0)

@@ -1,7 +1,7 @@
 /* filters.c - see filters.h. */
 #include "filters.h"
 
-#include <math.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,18 +16,21 @@ int parse_time_option(struct cli *cli, const char *option, const char *value, in
                       option, value);
 }
 
-int parse_number_option(struct cli *cli, const char *option, const char *value, double *number) {
+int parse_share_option(struct cli *cli, const char *option, const char *value, double *number) {
     char *end;
     *number = strtod(value, &end);
-    if (end != value && *end == 0 && isfinite(*number)) return 0;
-    return fail_usage(cli, "--%s %s: not a number", option, value);
+    /* strtod takes blanks, hexadecimals, "nan" and "inf" as well. */
+    bool decimal = value[0] != 0 && value[strspn(value, "0123456789.eE+-")] == 0;
+    if (decimal && *end == 0 && *number >= 0 && *number <= 1) return 0;
+    return fail_usage(cli, "--%s %s: not a number from 0 to 1", option, value);
 }
 
 int parse_count_option(struct cli *cli, const char *option, uint64_t fallback, uint64_t *count) {
     const char *value = args_value(&cli->args, option);
     *count = fallback;
-    if (value == NULL || size_parse(value, count)) return 0;
-    return fail_usage(cli, "--%s %s: not a count", option, value);
+    if (value == NULL || count_parse(value, count)) return 0;
+    return fail_usage(cli, "--%s %s: not a whole number from 0 to %" PRId64, option, value,
+                      INT64_MAX);
 }
 
 int filters_read(struct cli *cli, struct filters *filters) {
@@ -57,5 +60,5 @@ int filters_read(struct cli *cli, struct filters *filters) {
     lore_filter *filter = &filters->filters[filters->count++];
     filter->attribute = LORE_ATTR_IMPORTANCE;
     filter->op = LORE_FILTER_GE;
-    return parse_number_option(cli, "min-importance", least, &filter->number);
+    return parse_share_option(cli, "min-importance", least, &filter->number);
 }

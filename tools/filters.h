@@ -39,7 +39,9 @@ int filters_read(struct cli *cli, struct filters *filters);
 
 int parse_time_option(struct cli *cli, const char *option, const char *value, int direction,
                       int64_t *time_us);
-int parse_number_option(struct cli *cli, const char *option, const char *value, double *number);
+/* A decimal number from 0 to 1. */
+int parse_share_option(struct cli *cli, const char *option, const char *value, double *number);
+/* A whole number from 0 to INT64_MAX, in digits. */
 int parse_count_option(struct cli *cli, const char *option, uint64_t fallback, uint64_t *count);
 
 #endif

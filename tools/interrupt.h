@@ -7,5 +7,7 @@
 
 void interrupt_install(void);
 bool interrupt_pending(void);
+/* Readable once a signal has asked to stop: for poll, beside what is waited for. -1: none. */
+int interrupt_fd(void);
 
 #endif

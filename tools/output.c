@@ -53,21 +53,18 @@ static size_t screen_width(void) {
     return 100;
 }
 
-static void print_cell(const char *cell, size_t width, bool last, size_t room) {
+static void add_padded(struct text *out, const char *cell, size_t width, bool last, size_t room) {
     if (last) {
-        struct text cut = {0};
-        text_add_printable(&cut, cell, strlen(cell), true, room);
-        fputs(text_string(&cut), stdout);
-        text_free(&cut);
+        text_add_printable(out, cell, strlen(cell), true, room);
         return;
     }
-    fputs(cell, stdout);
+    text_puts(out, cell);
     for (size_t i = text_width(cell); i < width + 2; i++)
-        fputc(' ', stdout);
+        text_char(out, ' ');
 }
 
-static void print_aligned(const struct table *table, const struct cli *cli,
-                          const char *const *header) {
+static void format_aligned(struct text *out, const struct table *table, const struct cli *cli,
+                           const char *const *header) {
     size_t *widths = alloc_bytes(table->columns * sizeof *widths);
     for (size_t i = 0; header != NULL && i < table->columns; i++)
         widths[i] = text_width(header[i]);
@@ -81,36 +78,40 @@ static void print_aligned(const struct table *table, const struct cli *cli,
     size_t room = screen > used + 20 ? screen - used : 20;
     if (header == NULL) room = CELL_CHARACTERS_MAX;
     if (header != NULL) {
-        if (cli->color) fputs("\033[1m", stdout);
+        if (cli->color) text_puts(out, "\033[1m");
         for (size_t i = 0; i < table->columns; i++) {
-            print_cell(header[i], widths[i], i + 1 == table->columns, room);
+            add_padded(out, header[i], widths[i], i + 1 == table->columns, room);
         }
-        fputs(cli->color ? "\033[0m\n" : "\n", stdout);
+        text_puts(out, cli->color ? "\033[0m\n" : "\n");
     }
     for (size_t i = 0; i < table->cells_count; i++) {
         bool last = i % table->columns + 1 == table->columns;
-        print_cell(table->cells[i], widths[i % table->columns], last, room);
-        if (last) fputc('\n', stdout);
+        add_padded(out, table->cells[i], widths[i % table->columns], last, room);
+        if (last) text_char(out, '\n');
     }
     free(widths);
 }
 
-static void print_tabbed(const struct table *table, const char *const *header) {
-    for (size_t i = 0; header != NULL && i < table->columns; i++) {
-        printf("%s%c", header[i], i + 1 == table->columns ? '\n' : '\t');
-    }
+static void format_tabbed(struct text *out, const struct table *table, const char *const *header) {
+    for (size_t i = 0; i < table->columns; i++)
+        text_printf(out, "%s%c", header[i], i + 1 == table->columns ? '\n' : '\t');
     for (size_t i = 0; i < table->cells_count; i++) {
-        printf("%s%c", table->cells[i], i % table->columns + 1 == table->columns ? '\n' : '\t');
+        text_printf(out, "%s%c", table->cells[i],
+                    i % table->columns + 1 == table->columns ? '\n' : '\t');
     }
 }
 
-void table_end(struct table *table, const struct cli *cli, const char *const *header) {
+int table_end(struct table *table, struct cli *cli, const char *const *header) {
+    struct text out = {0};
     if (cli->terminal || header == NULL) {
-        print_aligned(table, cli, header);
+        format_aligned(&out, table, cli, header);
     } else {
-        print_tabbed(table, header);
+        format_tabbed(&out, table, header);
     }
     table_free(table);
+    int code = print_text(cli, &out);
+    text_free(&out);
+    return code;
 }
 
 void table_free(struct table *table) {
@@ -120,19 +121,17 @@ void table_free(struct table *table) {
     *table = (struct table){0};
 }
 
-int print_done(struct cli *cli) {
-    if (fflush(stdout) == 0 && !ferror(stdout)) return 0;
-    return fail_errno(cli, "cannot write to stdout");
-}
-
 int print_text(struct cli *cli, const struct text *text) {
-    if (text->size > 0) fwrite(text->data, 1, text->size, stdout);
-    return print_done(cli);
+    if (text->size == 0) return 0;
+    bool fine = fwrite(text->data, 1, text->size, stdout) == text->size && fflush(stdout) == 0;
+    return fine ? 0 : fail_errno(cli, "cannot write to stdout");
 }
 
 int print_json(struct cli *cli, struct text *document) {
-    text_char(document, '\n');
-    return print_text(cli, document);
+    text_free(&cli->answer);
+    cli->answer = *document;
+    *document = (struct text){0};
+    return 0;
 }
 
 void hex_format(struct text *out, const uint8_t *bytes, size_t size) {

@@ -1,5 +1,6 @@
 /*
- * output.h - what a verb prints on stdout: a table for people, one JSON document with --json.
+ * output.h - what a verb prints on stdout: a table for people, one JSON document with --json. Each
+ * call that prints returns 0 or the exit code of a failure to write, which is recorded.
  *
  * On a terminal a table is aligned and cut to the screen; in a pipe its columns are separated by
  * tabs and nothing is cut, so that it can be processed.
@@ -24,15 +25,13 @@ void table_cell(struct table *table, const char *text);
 void table_uint(struct table *table, uint64_t value);
 void table_time(struct table *table, int64_t time_us);
 /* Print and free. `header` has `columns` names; NULL for none. */
-void table_end(struct table *table, const struct cli *cli, const char *const *header);
+int table_end(struct table *table, struct cli *cli, const char *const *header);
 
 void table_free(struct table *table); /* without printing */
 
-/* Print the document and a newline. Failure to write stdout is recorded: 0 or an exit code. */
+/* The verb's document, an object: main prints it when the verb is through. Takes the text. */
 int print_json(struct cli *cli, struct text *document);
 int print_text(struct cli *cli, const struct text *text);
-/* fflush(stdout) and look for errors. */
-int print_done(struct cli *cli);
 
 void hex_format(struct text *out, const uint8_t *bytes, size_t size);
 

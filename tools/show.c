@@ -58,7 +58,7 @@ static void list_rows(struct table *table, const lore_memory *memory) {
     text_free(&text);
 }
 
-static int show_as_text(struct cli *cli, const lore_memory *memory) {
+int show_memory(struct cli *cli, const lore_memory *memory) {
     struct table table;
     table_begin(&table, 2);
     row(&table, "id", memory->id);
@@ -76,7 +76,8 @@ static int show_as_text(struct cli *cli, const lore_memory *memory) {
     time_row(&table, memory, LORE_ATTR_LAST_ACCESSED_AT, "accessed", memory->last_accessed_at_us);
     time_row(&table, memory, LORE_ATTR_EXPIRES_AT, "expires", memory->expires_at_us);
     list_rows(&table, memory);
-    table_end(&table, cli, NULL);
+    int code = table_end(&table, cli, NULL);
+    if (code != 0) return code;
     struct text text = {0};
     text_char(&text, '\n');
     if (cli->terminal) {
@@ -85,25 +86,12 @@ static int show_as_text(struct cli *cli, const lore_memory *memory) {
         text_add(&text, memory->text.data, memory->text.size);
     }
     text_char(&text, '\n');
-    int code = print_text(cli, &text);
+    code = print_text(cli, &text);
     text_free(&text);
     return code;
 }
 
-int show_memory(struct cli *cli, const lore_memory *memory) {
-    if (!cli->json) return show_as_text(cli, memory);
-    struct text text = {0};
-    struct json_writer writer = {.out = &text};
-    jw_begin_object(&writer);
-    record_write(&writer, memory);
-    jw_end_object(&writer);
-    int code = print_json(cli, &text);
-    text_free(&text);
-    return code;
-}
-
-static int results_as_json(struct cli *cli, const lore_results *results, bool distances,
-                           bool backwards) {
+static int results_as_json(struct cli *cli, const lore_results *results, bool distances) {
     struct text text = {0};
     struct json_writer writer = {.out = &text};
     size_t count = lore_results_count(results);
@@ -111,7 +99,7 @@ static int results_as_json(struct cli *cli, const lore_results *results, bool di
     jw_key(&writer, "results");
     jw_begin_array(&writer);
     for (size_t i = 0; i < count; i++) {
-        lore_hit hit = lore_results_hit(results, backwards ? count - 1 - i : i);
+        lore_hit hit = lore_results_hit(results, i);
         jw_begin_object(&writer);
         record_write(&writer, hit.memory);
         jw_uint_member(&writer, "row", hit.row);
@@ -120,8 +108,6 @@ static int results_as_json(struct cli *cli, const lore_results *results, bool di
             jw_double(&writer, (double)hit.distance);
         }
         jw_end_object(&writer);
-        fwrite(text.data, 1, text.size, stdout);
-        text_clear(&text);
     }
     jw_end_array(&writer);
     jw_uint_member(&writer, "count", count);
@@ -144,18 +130,17 @@ static void result_row(struct table *table, const lore_hit *hit, bool distances)
     table_bytes(table, memory->text.data, memory->text.size);
 }
 
-int show_results(struct cli *cli, const lore_results *results, bool distances, bool backwards) {
+int show_results(struct cli *cli, const lore_results *results, bool distances) {
     static const char *const plain[] = {"ID", "CREATED", "ROLE", "TEXT"};
     static const char *const near[] = {"ID", "CREATED", "ROLE", "DISTANCE", "TEXT"};
-    if (cli->json) return results_as_json(cli, results, distances, backwards);
+    if (cli->json) return results_as_json(cli, results, distances);
     struct table table;
     size_t count = lore_results_count(results);
     table_begin(&table, distances ? 5 : 4);
     for (size_t i = 0; i < count; i++) {
-        lore_hit hit = lore_results_hit(results, backwards ? count - 1 - i : i);
+        lore_hit hit = lore_results_hit(results, i);
         result_row(&table, &hit, distances);
     }
-    table_end(&table, cli, count == 0 ? NULL : distances ? near : plain);
     if (count == 0) note(cli, 0, "nothing found");
-    return print_done(cli);
+    return table_end(&table, cli, count == 0 ? NULL : distances ? near : plain);
 }

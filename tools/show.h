@@ -5,10 +5,11 @@
 #include "cli.h"
 #include "output.h"
 
+/* One memory in full, for people. */
 int show_memory(struct cli *cli, const lore_memory *memory);
 
 /* {"results":[{..,"row":N,"distance":X}],"count":N}, or a table. `distances`: a vector was
- * searched. `backwards` prints the last first. */
-int show_results(struct cli *cli, const lore_results *results, bool distances, bool backwards);
+ * searched. */
+int show_results(struct cli *cli, const lore_results *results, bool distances);
 
 #endif

@@ -5,15 +5,29 @@
 #include <inttypes.h>
 #include <strings.h>
 
+/* Digits at *p, which is moved behind them. */
+static bool digits(const char **p, uint64_t *number) {
+    *number = 0;
+    if (!isdigit((unsigned char)**p)) return false;
+    for (; isdigit((unsigned char)**p); ++*p) {
+        uint64_t digit = (uint64_t)(**p - '0');
+        if (*number > (INT64_MAX - digit) / 10) return false;
+        *number = *number * 10 + digit;
+    }
+    return true;
+}
+
+bool count_parse(const char *p, uint64_t *count) {
+    uint64_t number;
+    if (!digits(&p, &number) || *p != 0) return false;
+    *count = number;
+    return true;
+}
+
 bool size_parse(const char *p, uint64_t *bytes) {
     static const char letters[] = "KMGT";
-    uint64_t number = 0;
-    if (!isdigit((unsigned char)*p)) return false;
-    for (; isdigit((unsigned char)*p); p++) {
-        uint64_t digit = (uint64_t)(*p - '0');
-        if (number > ((UINT64_MAX >> 1) - digit) / 10) return false;
-        number = number * 10 + digit;
-    }
+    uint64_t number;
+    if (!digits(&p, &number)) return false;
     while (*p == ' ')
         p++;
     uint64_t factor = 1;
@@ -27,7 +41,7 @@ bool size_parse(const char *p, uint64_t *bytes) {
         break;
     }
     if (*p == 'b' || *p == 'B') p++;
-    if (*p != 0 || number > (UINT64_MAX >> 1) / factor) return false;
+    if (*p != 0 || number > INT64_MAX / factor) return false;
     *bytes = number * factor;
     return true;
 }

@@ -12,6 +12,9 @@
  */
 bool size_parse(const char *string, uint64_t *bytes);
 
+/* A whole number in digits, at most INT64_MAX: no sign, no blanks, no suffix. */
+bool count_parse(const char *string, uint64_t *count);
+
 /* "1.5 MiB"; exact below 1 KiB. */
 void size_format(struct text *out, uint64_t bytes);
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,6 +14,12 @@
 
 #define READ_BYTES 65536u
 
+static bool is_endless(int fd, const struct stat *info) {
+    struct stat null;
+    if (!S_ISCHR(info->st_mode) || isatty(fd)) return false;
+    return stat("/dev/null", &null) != 0 || null.st_rdev != info->st_rdev;
+}
+
 bool source_open(struct source *source, const char *path) {
     *source = (struct source){.fd = STDIN_FILENO};
     if (strcmp(path, "-") != 0) source->fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -20,12 +27,13 @@ bool source_open(struct source *source, const char *path) {
     struct stat info = {0};
     if (fstat(source->fd, &info) == 0 && S_ISREG(info.st_mode))
         source->size = (uint64_t)info.st_size;
-    if (S_ISDIR(info.st_mode)) {
-        source_close(source);
-        errno = EISDIR;
-        return false;
-    }
-    return true;
+    int refused = S_ISDIR(info.st_mode)           ? EISDIR
+                  : is_endless(source->fd, &info) ? SOURCE_IS_DEVICE
+                                                  : 0;
+    if (refused == 0) return true;
+    source_close(source);
+    errno = refused;
+    return false;
 }
 
 void source_from_memory(struct source *source, const void *bytes, size_t size) {
@@ -43,7 +51,7 @@ void source_close(struct source *source) {
 
 /* Read more behind `end`. False at the end of input and on errors. */
 static bool fill(struct source *source) {
-    if (source->at_end || source->error != 0) return false;
+    if (source->at_end || source->error != 0 || interrupt_pending()) return false;
     if (source->begin > 0) {
         memmove(source->buffer, source->buffer + source->begin, source->end - source->begin);
         source->end -= source->begin;
@@ -53,10 +61,16 @@ static bool fill(struct source *source) {
         source->capacity = source->capacity * 2 + READ_BYTES;
         source->buffer = alloc_grow(source->buffer, source->capacity);
     }
-    ssize_t count;
-    do {
+    ssize_t count = -1;
+    while (count < 0) {
+        /* A regular file is ready at once; a pipe may stay silent for hours. */
+        struct pollfd waited[2] = {{.fd = source->fd, .events = POLLIN},
+                                   {.fd = interrupt_fd(), .events = POLLIN}};
+        if (poll(waited, 2, -1) < 0 && errno != EINTR) break;
+        if (interrupt_pending()) return false;
         count = read(source->fd, source->buffer + source->end, READ_BYTES);
-    } while (count < 0 && errno == EINTR && !interrupt_pending());
+        if (count < 0 && errno != EINTR) break;
+    }
     if (count < 0) {
         source->error = errno;
         return false;
@@ -77,20 +91,25 @@ static enum source_result stopped(const struct source *source) {
     return source->error != 0 ? SOURCE_ERROR : SOURCE_END;
 }
 
-/* Pass over the rest of a line that is too long. */
-static void skip_line(struct source *source) {
+/* Pass over the rest of a line that is too long. False if it does not end within bounds. */
+static bool skip_line(struct source *source) {
+    uint64_t start = source->taken;
+    source->skipping = false;
     do {
         char *found = memchr(source->buffer + source->begin, '\n', source->end - source->begin);
         if (found != NULL) {
             take(source, (size_t)(found - (source->buffer + source->begin)) + 1);
-            return;
+            return true;
         }
         take(source, source->end - source->begin);
+        if (source->taken - start > SOURCE_SKIP_BYTES_MAX) return false;
     } while (fill(source));
+    return true;
 }
 
 enum source_result source_line(struct source *source, size_t size_max, const char **line,
                                size_t *size) {
+    if (source->skipping && !skip_line(source)) return SOURCE_MALFORMED;
     source->line++;
     for (;;) {
         if (interrupt_pending()) return SOURCE_INTERRUPTED;
@@ -101,12 +120,13 @@ enum source_result source_line(struct source *source, size_t size_max, const cha
                           : memchr(start + source->scanned, '\n', have - source->scanned);
         size_t length = found != NULL ? (size_t)(found - start) : have;
         if (length > size_max) {
-            skip_line(source);
+            source->skipping = true;
             return SOURCE_TOO_LONG;
         }
         source->scanned = have;
         if (found == NULL && fill(source)) continue;
-        if (found == NULL && (source->error != 0 || have == 0)) return stopped(source);
+        if (found == NULL && (source->error != 0 || have == 0 || interrupt_pending()))
+            return stopped(source);
         source->last_line_cut = found == NULL;
         start = source->buffer + source->begin;
         take(source, length + (found != NULL ? 1 : 0));
@@ -139,7 +159,8 @@ static enum source_result value_length(struct source *source, size_t size_max, s
     for (;; at++) {
         if (at > size_max) return SOURCE_TOO_LONG;
         if (source->begin + at == source->end && !fill(source)) {
-            return source->error != 0 ? stopped(source) : SOURCE_MALFORMED;
+            enum source_result why = stopped(source);
+            return why == SOURCE_END ? SOURCE_MALFORMED : why;
         }
         char c = source->buffer[source->begin + at];
         if (in_string) {
@@ -175,6 +196,16 @@ enum source_result source_array_next(struct source *source, size_t size_max, con
     *value = source->buffer + source->begin;
     take(source, *size);
     return SOURCE_OK;
+}
+
+enum source_result source_rest(struct source *source, size_t size_max, struct text *bytes) {
+    do {
+        size_t have = source->end - source->begin;
+        if (have > size_max - bytes->size) return SOURCE_TOO_LONG;
+        if (have > 0) text_add(bytes, source->buffer + source->begin, have);
+        take(source, have);
+    } while (fill(source));
+    return stopped(source);
 }
 
 static void pass_start(struct source *source) {

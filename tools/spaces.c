@@ -69,7 +69,7 @@ static bool parse_part(struct space *space, const char *key, const char *value,
         }
         text_puts(error, "a space's model has at most 255 bytes");
     } else if (strcmp(key, "dims") == 0 || strcmp(key, "dimensions") == 0) {
-        if (size_parse(value, &dimensions) && dimensions >= 1 &&
+        if (count_parse(value, &dimensions) && dimensions >= 1 &&
             dimensions <= LORE_DIMENSIONS_MAX) {
             space->spec.dimensions = (uint32_t)dimensions;
             return true;

@@ -277,7 +277,7 @@ bool vector_read(const char *place, const lore_space_spec *spec, struct pool *po
     text_puts(&path, place);
     uint64_t row = 0;
     char *hash = strrchr(path.data, '#');
-    if (hash != NULL && access(place, F_OK) != 0 && size_parse(hash + 1, &row)) *hash = 0;
+    if (hash != NULL && access(place, F_OK) != 0 && count_parse(hash + 1, &row)) *hash = 0;
     struct vector_file file;
     bool fine = vector_file_open(&file, path.data, error);
     if (fine) {
