@@ -37,8 +37,7 @@ struct nearest {
     struct topk top;
 
     /* buffers of a scan */
-    size_t chunk;     /* vectors */
-    uint8_t *vectors; /* chunk * stride */
+    size_t chunk; /* vectors */
     struct rows_position *positions;
     float *distances;
 };
@@ -196,10 +195,13 @@ static lore_status scan_rows(struct nearest *nearest, struct rows *rows) {
     uint64_t visible = nearest->run->reading.sequence;
     size_t got;
     for (uint64_t at = 0;; at += got) {
-        TRY(rows_scan(rows, at, nearest->chunk, nearest->vectors, nearest->positions,
-                      &nearest->run->count, &got));
+        struct rows_pinned pinned;
+        TRY(rows_pin(rows, at, nearest->chunk, nearest->positions, &nearest->run->count, &pinned));
+        got = pinned.count;
+        if (got > 0)
+            distance_many(&nearest->distance, pinned.vectors, stride, got, nearest->distances);
+        rows_unpin(rows, &pinned);
         if (got == 0) return LORE_OK;
-        distance_many(&nearest->distance, nearest->vectors, stride, got, nearest->distances);
         for (size_t i = 0; i < got; i++) {
             const struct rows_position *position = &nearest->positions[i];
             if (position->sequence > visible) continue;
@@ -231,8 +233,6 @@ static lore_status take_buffers(struct nearest *nearest) {
     size_t chunk = SCAN_BYTES / stride;
     nearest->chunk = chunk == 0 ? 1 : chunk > SCAN_VECTORS_MAX ? SCAN_VECTORS_MAX : chunk;
     void *memory;
-    TRY(mem_get(allocator, nearest->chunk * stride, &memory));
-    nearest->vectors = memory;
     TRY(mem_get(allocator, nearest->chunk * sizeof *nearest->positions, &memory));
     nearest->positions = memory;
     TRY(mem_get(allocator, nearest->chunk * sizeof *nearest->distances, &memory));
@@ -242,7 +242,6 @@ static lore_status take_buffers(struct nearest *nearest) {
 
 static void give_buffers(struct nearest *nearest) {
     const struct allocator *allocator = nearest->run->allocator;
-    mem_put(allocator, nearest->vectors, nearest->chunk * nearest->space.stride_bytes);
     mem_put(allocator, nearest->positions, nearest->chunk * sizeof *nearest->positions);
     mem_put(allocator, nearest->distances, nearest->chunk * sizeof *nearest->distances);
 }

@@ -53,13 +53,25 @@ uint32_t rows_stride(const struct rows *rows);
 MUST_USE lore_status rows_read(struct rows *rows, const struct value_ref *ref, uint64_t row,
                                struct read_count *count, void *vector);
 
-/* A scan by position: the caller's buffers are filled with up to `max` vectors from `position` on,
- * all of one block. *got 0 at the end. `positions` may be NULL. */
 struct rows_position {
     uint64_t row;
     uint64_t sequence;
     struct value_ref ref;
 };
+/* A scan by position, in place: up to `max` vectors from `position` on, all of one block, which
+ * stays where it is until rows_unpin. `positions`, room for `max`, may be NULL. count is 0 at the
+ * end. */
+struct rows_pinned {
+    struct block *block;
+    const uint8_t *vectors; /* count of them, a stride apart, at any alignment */
+    size_t count;
+};
+MUST_USE lore_status rows_pin(struct rows *rows, uint64_t position, size_t max,
+                              struct rows_position *positions, struct read_count *count,
+                              struct rows_pinned *pinned);
+/* Also fine after a failure, and at the end. */
+void rows_unpin(struct rows *rows, struct rows_pinned *pinned);
+/* The same as a copy into the caller's `vectors`. */
 MUST_USE lore_status rows_scan(struct rows *rows, uint64_t position, size_t max, void *vectors,
                                struct rows_position *positions, struct read_count *count,
                                size_t *got);

@@ -201,9 +201,10 @@ lore_status rows_read(struct rows *rows, const struct value_ref *ref, uint64_t r
     return LORE_OK;
 }
 
-lore_status rows_scan(struct rows *rows, uint64_t position, size_t max, void *vectors,
-                      struct rows_position *positions, struct read_count *count, size_t *got) {
-    *got = 0;
+lore_status rows_pin(struct rows *rows, uint64_t position, size_t max,
+                     struct rows_position *positions, struct read_count *count,
+                     struct rows_pinned *pinned) {
+    *pinned = (struct rows_pinned){0};
     if (position >= rows->vectors || max == 0) return LORE_OK;
     uint64_t index = position / rows->per_block;
     size_t slot = (size_t)(position % rows->per_block);
@@ -213,8 +214,22 @@ lore_status rows_scan(struct rows *rows, uint64_t position, size_t max, void *ve
     struct block *block;
     const uint8_t *data;
     TRY(rows_load_block(rows, index, count, &block, &data));
-    memcpy(vectors, data + slot * rows->stride_bytes, taken * rows->stride_bytes);
-    block_cache_release(rows->source.context->cache, block);
-    *got = taken;
+    *pinned = (struct rows_pinned){block, data + slot * rows->stride_bytes, taken};
+    return LORE_OK;
+}
+
+void rows_unpin(struct rows *rows, struct rows_pinned *pinned) {
+    block_cache_release(rows->source.context->cache, pinned->block);
+    *pinned = (struct rows_pinned){0};
+}
+
+lore_status rows_scan(struct rows *rows, uint64_t position, size_t max, void *vectors,
+                      struct rows_position *positions, struct read_count *count, size_t *got) {
+    struct rows_pinned pinned;
+    *got = 0;
+    TRY(rows_pin(rows, position, max, positions, count, &pinned));
+    if (pinned.count > 0) memcpy(vectors, pinned.vectors, pinned.count * rows->stride_bytes);
+    *got = pinned.count;
+    rows_unpin(rows, &pinned);
     return LORE_OK;
 }

@@ -101,6 +101,13 @@ static void assert_scans(struct rows *rows) {
         size_t got, max = 1 + test_random(&seed) % MAX;
         assert_ok(rows_scan(rows, position, max, vectors, positions, NULL, &got));
         assert_true(got <= max);
+        /* In place it is the same, and what is pinned stays when all else is evicted. */
+        struct rows_pinned pinned;
+        assert_ok(rows_pin(rows, position, max, NULL, NULL, &pinned));
+        block_cache_reclaim(world.cache, UINT64_MAX);
+        assert_int_equal(pinned.count, got);
+        if (got > 0) assert_memory_equal(pinned.vectors, vectors, got * stride);
+        rows_unpin(rows, &pinned);
         if (got == 0) break;
         for (size_t i = 0; i < got; i++, at++) {
             while (model[at].gone)
