@@ -23,6 +23,9 @@ struct fs_fault {
     const char *skip_path; /* the caller's; NULL: off */
     _Atomic uint64_t skipped;
 
+    fault_call_fn call_hook;
+    void *call_context;
+
     void (*hook)(void *context, uint64_t number);
     void *hook_context;
     _Atomic uint64_t changes;
@@ -43,8 +46,14 @@ static bool path_matches(const char *path, const char *contains) {
     return contains == NULL || strstr(path, contains) != NULL;
 }
 
-/* Count a call; a status that is not LORE_OK if the plan says that it fails. */
-static lore_status count(struct fs_fault *fault, enum fault_call call, const char *path) {
+static enum fault_outcome ask(struct fs_fault *fault, enum fault_call call, const char *path,
+                              uint64_t offset, size_t size, uint64_t *astray) {
+    if (fault->call_hook == NULL) return FAULT_PASSES;
+    return fault->call_hook(fault->call_context, call, path, offset, size, astray);
+}
+
+/* By the plan: count a call; a status that is not LORE_OK if the plan says that it fails. */
+static lore_status count_plan(struct fs_fault *fault, enum fault_call call, const char *path) {
     const struct fault_plan *plan = &fault->plan;
     if ((plan->calls & (uint32_t)call) == 0 || !path_matches(path, plan->path_contains)) {
         return LORE_OK;
@@ -54,6 +63,16 @@ static lore_status count(struct fs_fault *fault, enum fault_call call, const cha
     atomic_store(&fault->fired, true);
     return fail(plan->status, "%s: injected fault at call %llu (kind %#x)", path,
                 (unsigned long long)number, (unsigned)call);
+}
+
+static lore_status fail_hooked(enum fault_call call, const char *path) {
+    return fail(LORE_IO, "%s: injected fault (kind %#x)", path, (unsigned)call);
+}
+
+static lore_status count(struct fs_fault *fault, enum fault_call call, const char *path) {
+    uint64_t astray;
+    if (ask(fault, call, path, 0, 0, &astray) == FAULT_FAILS) return fail_hooked(call, path);
+    return count_plan(fault, call, path);
 }
 
 static void announce(struct fs_fault *fault) {
@@ -80,20 +99,38 @@ static lore_status fault_read_at(struct file *file, uint64_t offset, void *data,
                                  size_t *got) {
     struct fault_file *open = (struct fault_file *)file;
     *got = 0;
-    TRY(count(open->fault, FAULT_READ, open->path));
+    uint64_t astray;
+    if (ask(open->fault, FAULT_READ, open->path, offset, size, &astray) == FAULT_FAILS)
+        return fail_hooked(FAULT_READ, open->path);
+    TRY(count_plan(open->fault, FAULT_READ, open->path));
     return open->wrapped->ops->read_at(open->wrapped, offset, data, size, got);
+}
+
+/* The device says that it wrote: the file is as long as it would be, the bytes are the old ones. */
+static lore_status lose_write(struct fault_file *open, uint64_t end) {
+    uint64_t size;
+    TRY(open->wrapped->ops->size(open->wrapped, &size));
+    return size < end ? open->wrapped->ops->truncate(open->wrapped, end) : LORE_OK;
 }
 
 static lore_status fault_write_at(struct file *file, uint64_t offset, const void *data,
                                   size_t size) {
     struct fault_file *open = (struct fault_file *)file;
-    lore_status injected = count(open->fault, FAULT_WRITE, open->path);
+    uint64_t astray = offset;
+    enum fault_outcome outcome = ask(open->fault, FAULT_WRITE, open->path, offset, size, &astray);
+    lore_status injected = outcome == FAULT_FAILS
+                               ? fail_hooked(FAULT_WRITE, open->path)
+                               : count_plan(open->fault, FAULT_WRITE, open->path);
     if (injected != LORE_OK) {
         lore_status half = open->wrapped->ops->write_at(open->wrapped, offset, data, size / 2);
         return half == LORE_OK ? injected : half;
     }
     announce(open->fault);
-    return open->wrapped->ops->write_at(open->wrapped, offset, data, size);
+    if (outcome == FAULT_IS_LOST || outcome == FAULT_GOES_ASTRAY)
+        TRY(lose_write(open, offset + size));
+    if (outcome == FAULT_IS_LOST) return LORE_OK;
+    return open->wrapped->ops->write_at(open->wrapped,
+                                        outcome == FAULT_GOES_ASTRAY ? astray : offset, data, size);
 }
 
 static lore_status fault_size(struct file *file, uint64_t *size) {
@@ -247,11 +284,16 @@ static void native_drop_pending(struct fs_fault *fault, const char *path) {
 
 static lore_status native_step(struct fs_fault *fault, const char *path, enum native_step step) {
     bool sync = step == NATIVE_DATA_SYNC || step == NATIVE_META_SYNC;
-    lore_status injected = count_change(fault, FAULT_NATIVE, path);
+    uint64_t astray;
+    enum fault_outcome outcome = ask(fault, FAULT_NATIVE, path, 0, 0, &astray);
+    lore_status injected = outcome == FAULT_FAILS ? fail_hooked(FAULT_NATIVE, path)
+                                                  : count_plan(fault, FAULT_NATIVE, path);
+    if (injected == LORE_OK) announce(fault);
     if (injected != LORE_OK) {
         if (sync) native_drop_pending(fault, path);
         return fail(injected, "%s: injected fault in native_commit", path);
     }
+    if (!sync && outcome == FAULT_IS_LOST) return LORE_OK;
     if (sync && skips(fault, FAULT_SYNC, path)) return LORE_OK;
     return fs_memory_native_step(fault->memory, path, step);
 }
@@ -349,6 +391,11 @@ void fs_fault_on_change(struct fs_fault *fault, void (*hook)(void *context, uint
     fault->hook = hook;
     fault->hook_context = context;
     atomic_store(&fault->changes, 0);
+}
+
+void fs_fault_on_call(struct fs_fault *fault, fault_call_fn hook, void *context) {
+    fault->call_hook = hook;
+    fault->call_context = context;
 }
 
 /* ---- memory ---- */

@@ -67,6 +67,22 @@ uint64_t fs_fault_skipped(struct fs_fault *fault);
 void fs_fault_on_change(struct fs_fault *fault, void (*hook)(void *context, uint64_t number),
                         void *context);
 
+/* What a hook makes of a call, in place of a plan or beside one. */
+enum fault_outcome {
+    FAULT_PASSES,
+    FAULT_FAILS,   /* LORE_IO; else as a plan's failure */
+    FAULT_IS_LOST, /* writes, and LMDB's two: acknowledged, and not there: old bytes stay, what is
+                    * beyond the end is zeros. Other calls pass */
+    FAULT_GOES_ASTRAY /* writes: acknowledged, and written at *astray instead. Other calls pass */
+};
+/* Called before the plan is asked, for every call that a plan could make fail; `offset` and `size`
+ * are those of reads and writes of files, else 0. For LMDB's steps `call` is FAULT_NATIVE. It may
+ * call sched_sim_yield, not the file system. */
+typedef enum fault_outcome (*fault_call_fn)(void *context, enum fault_call call, const char *path,
+                                            uint64_t offset, size_t size, uint64_t *astray);
+/* NULL: off. */
+void fs_fault_on_call(struct fs_fault *fault, fault_call_fn hook, void *context);
+
 /* An allocator that fails its N-th allocation, counted from 0, once or for ever, and counts what is
  * not freed. A reallocation that grows counts as an allocation. */
 struct fault_allocator {

@@ -192,6 +192,55 @@ static void count_hook(void *context, uint64_t number) {
     ++*expected;
 }
 
+struct ruling {
+    enum fault_call call;
+    enum fault_outcome outcome;
+    uint64_t astray;
+};
+
+static enum fault_outcome rule(void *context, enum fault_call call, const char *path,
+                               uint64_t offset, size_t size, uint64_t *astray) {
+    const struct ruling *ruling = context;
+    assert_string_equal(path, "a");
+    assert_true(offset == 0 || offset == 4);
+    assert_true(size <= 8);
+    *astray = ruling->astray;
+    return call == ruling->call ? ruling->outcome : FAULT_PASSES;
+}
+
+static void test_hook_loses_and_misdirects(void **state) {
+    (void)state;
+    struct disk disk;
+    disk_open(&disk);
+    struct ruling ruling = {FAULT_WRITE, FAULT_PASSES, 0};
+    fs_fault_on_call(disk.fault, rule, &ruling);
+    struct file *file;
+    assert_int_equal(fs_open(&disk.env, "a", FILE_CREATE, false, &file), LORE_OK);
+    assert_int_equal(file_write(file, 0, "12345678", 8), LORE_OK);
+    ruling.outcome = FAULT_IS_LOST;
+    assert_int_equal(file_write(file, 0, "abcd", 4), LORE_OK);
+    assert_true(content_is(&disk.plain_env, "a", "12345678"));
+    assert_int_equal(file_write(file, 4, "abcdefgh", 8), LORE_OK); /* longer, and zeros there */
+    uint64_t size;
+    assert_int_equal(file_size(file, &size), LORE_OK);
+    assert_int_equal(size, 12);
+    assert_int_equal(file_truncate(file, 8), LORE_OK);
+    ruling.outcome = FAULT_GOES_ASTRAY;
+    ruling.astray = 0;
+    assert_int_equal(file_write(file, 4, "WXYZ", 4), LORE_OK);
+    assert_true(content_is(&disk.plain_env, "a", "WXYZ5678"));
+    ruling = (struct ruling){FAULT_READ, FAULT_FAILS, 0};
+    char byte;
+    size_t got;
+    assert_int_equal(file_read(file, 0, &byte, 1, &got), LORE_IO);
+    ruling.call = FAULT_SYNC;
+    assert_int_equal(file_sync(file), LORE_IO); /* and what was not synced is gone */
+    assert_true(content_is(&disk.plain_env, "a", ""));
+    fs_fault_on_call(disk.fault, NULL, NULL);
+    file_close(file);
+    disk_close(&disk);
+}
+
 static void test_native_commit_is_four_calls(void **state) {
     (void)state;
     struct disk disk;
@@ -199,11 +248,11 @@ static void test_native_commit_is_four_calls(void **state) {
     struct fs *fs = disk.env.fs;
     char real[PATH_BYTES_MAX];
     assert_int_equal(fs->ops->native_open(fs, "m", real, sizeof real), LORE_OK);
-    FILE *scratch = fopen(real, "w");
-    assert_non_null(scratch);
+    FILE *file = fopen(real, "w");
+    assert_non_null(file);
     for (int i = 0; i < 3 * 4096; i++)
-        assert_int_equal(fputc('a', scratch), 'a');
-    assert_int_equal(fclose(scratch), 0);
+        assert_int_equal(fputc('a', file), 'a');
+    assert_int_equal(fclose(file), 0);
     uint64_t changes = 0;
     fs_fault_on_change(disk.fault, count_hook, &changes);
     struct fault_plan plan = {FAULT_NATIVE, NATIVE_DATA_SYNC, false, LORE_IO, NULL};
@@ -249,6 +298,7 @@ int main(void) {
         cmocka_unit_test(test_every_call_fails_once_and_for_ever),
         cmocka_unit_test(test_plan_by_kind_and_path),
         cmocka_unit_test(test_failed_sync_forgets),
+        cmocka_unit_test(test_hook_loses_and_misdirects),
         cmocka_unit_test(test_native_commit_is_four_calls),
         cmocka_unit_test(test_allocator_counts_and_fails),
     };
