@@ -80,7 +80,7 @@ struct fs_ops {
 
     /* The catalog's seam. LMDB does its own I/O on a real path. native_open gives that path for
      * `path` (which a POSIX file system returns as it is; the in-memory one copies its content, if
-     * any, to a scratch file). native_commit is called after every LMDB commit: a POSIX file system does
+     * any, to a file of LMDB's own). native_commit is called after every LMDB commit: a POSIX file system does
      * nothing, the in-memory one takes the changed pages over in LMDB's own order: data pages, sync, meta
      * page, sync. native_close ends it. Real paths fit `native_size` bytes. */
     lore_status (*native_open)(struct fs *fs, const char *path, char *native, size_t native_size);

@@ -110,72 +110,68 @@ static void crash_here(void *context, uint64_t number) {
     }
 }
 
-static struct crashes run(void) {
-    const struct allocator *host = env_posix()->allocator;
-    struct crashes crashes = {.random = 1};
+/* A disk that skips LMDB's syncs if `skip_syncs`, with one commit on it. */
+struct lmdb_disk {
+    struct crashes crashes;
     struct fs_fault *fault;
+    struct fs *fs;
+    MDB_env *env;
+};
+
+static void disk_open(struct lmdb_disk *disk, bool skip_syncs) {
+    const struct allocator *host = env_posix()->allocator;
     char real[PATH_BYTES_MAX];
-    assert_int_equal(fs_memory_create(host, 0, &crashes.memory), LORE_OK);
-    assert_int_equal(fs_fault_create(host, fs_memory_fs(crashes.memory), &fault), LORE_OK);
-    fs_fault_set_memory(fault, crashes.memory);
-    struct fs *fs = fs_fault_fs(fault);
-    assert_int_equal(fs->ops->native_open(fs, "catalog.mdb", real, sizeof real), LORE_OK);
-    MDB_env *env = lmdb_open(real);
-    assert_non_null(env);
-    commit(env, 1);
-    assert_int_equal(fs->ops->native_commit(fs, "catalog.mdb"), LORE_OK);
-    assert_int_equal(fs->ops->sync_dir(fs, "/"), LORE_OK);
-    crashes.committed = 1;
-    fs_fault_on_change(fault, crash_here, &crashes);
-    for (uint32_t number = 2; number <= COMMITS; number++) {
-        commit(env, number);
-        assert_int_equal(fs->ops->native_commit(fs, "catalog.mdb"), LORE_OK);
-        crashes.committed = number;
-        crash_here(&crashes, 0);
-    }
-    mdb_env_close(env);
-    fs->ops->native_close(fs, "catalog.mdb");
-    fs_fault_destroy(fault);
-    fs_memory_destroy(crashes.memory);
-    return crashes;
+    disk->crashes = (struct crashes){.committed = 1, .random = 1};
+    struct fs_memory **memory = &disk->crashes.memory;
+    assert_int_equal(fs_memory_create(host, 0, memory), LORE_OK);
+    assert_int_equal(fs_fault_create(host, fs_memory_fs(*memory), &disk->fault), LORE_OK);
+    fs_fault_set_memory(disk->fault, *memory);
+    if (skip_syncs) fs_fault_skip(disk->fault, FAULT_SYNC, "catalog.mdb");
+    disk->fs = fs_fault_fs(disk->fault);
+    assert_int_equal(disk->fs->ops->native_open(disk->fs, "catalog.mdb", real, sizeof real),
+                     LORE_OK);
+    disk->env = lmdb_open(real);
+    assert_non_null(disk->env);
+    commit(disk->env, 1);
+    assert_int_equal(disk->fs->ops->native_commit(disk->fs, "catalog.mdb"), LORE_OK);
+    assert_int_equal(disk->fs->ops->sync_dir(disk->fs, "/"), LORE_OK);
+}
+
+static void disk_close(struct lmdb_disk *disk) {
+    mdb_env_close(disk->env);
+    disk->fs->ops->native_close(disk->fs, "catalog.mdb");
+    fs_fault_destroy(disk->fault);
+    fs_memory_destroy(disk->crashes.memory);
 }
 
 static void test_lmdb_survives_every_crash(void **state) {
     (void)state;
-    struct crashes crashes = run();
-    assert_int_equal(crashes.states, 20 * 5 * (COMMITS - 1));
-    assert_int_equal(crashes.violations, 0);
+    struct lmdb_disk disk;
+    disk_open(&disk, false);
+    fs_fault_on_change(disk.fault, crash_here, &disk.crashes);
+    for (uint32_t number = 2; number <= COMMITS; number++) {
+        commit(disk.env, number);
+        assert_int_equal(disk.fs->ops->native_commit(disk.fs, "catalog.mdb"), LORE_OK);
+        disk.crashes.committed = number;
+        crash_here(&disk.crashes, 0);
+    }
+    disk_close(&disk);
+    assert_int_equal(disk.crashes.states, 20 * 5 * (COMMITS - 1));
+    assert_int_equal(disk.crashes.violations, 0);
 }
 
 /* Only lost or whole meta pages are tried here: without its sync, LMDB would follow a meta page to
  * pages that are not there, and may do so with a fault that no test survives. */
 static void test_lmdb_needs_its_sync(void **state) {
     (void)state;
-    const struct allocator *host = env_posix()->allocator;
-    struct fs_memory *memory;
-    struct fs_fault *fault;
-    char real[PATH_BYTES_MAX];
-    assert_int_equal(fs_memory_create(host, 0, &memory), LORE_OK);
-    assert_int_equal(fs_fault_create(host, fs_memory_fs(memory), &fault), LORE_OK);
-    fs_fault_set_memory(fault, memory);
-    fs_fault_skip(fault, FAULT_SYNC, "catalog.mdb");
-    struct fs *fs = fs_fault_fs(fault);
-    assert_int_equal(fs->ops->native_open(fs, "catalog.mdb", real, sizeof real), LORE_OK);
-    MDB_env *env = lmdb_open(real);
-    assert_non_null(env);
-    commit(env, 1);
-    assert_int_equal(fs->ops->native_commit(fs, "catalog.mdb"), LORE_OK);
-    assert_int_equal(fs->ops->sync_dir(fs, "/"), LORE_OK);
-    struct crashes crashes = {.memory = memory, .committed = 1};
+    struct lmdb_disk disk;
+    disk_open(&disk, true);
     struct fs_memory *clone;
-    assert_int_equal(fs_memory_crash_clone(memory, lose, NULL, &clone), LORE_OK);
-    check(&crashes, clone);
-    assert_int_equal(crashes.violations, 1);
+    assert_int_equal(fs_memory_crash_clone(disk.crashes.memory, lose, NULL, &clone), LORE_OK);
+    check(&disk.crashes, clone);
+    assert_int_equal(disk.crashes.violations, 1);
     fs_memory_destroy(clone);
-    mdb_env_close(env);
-    fs->ops->native_close(fs, "catalog.mdb");
-    fs_fault_destroy(fault);
-    fs_memory_destroy(memory);
+    disk_close(&disk);
 }
 
 int main(void) {

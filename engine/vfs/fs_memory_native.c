@@ -1,22 +1,23 @@
 /*
  * fs_memory_native.c - LMDB on the file system in memory. LMDB does its own I/O on a real path, so
- * a file lent to it is copied to a scratch file on a RAM disk, and after each of its commits what
- * has changed there is written back here, in the order in which LMDB writes it:
+ * a file lent to it is copied to a nameless file in memory (memfd_create), which it opens as
+ * /proc/self/fd/N, and after each of its commits what has changed there is written back here, in
+ * the order in which LMDB writes it:
  *
  *   1. data pages (2 and up), a run of neighbours as one write, as LMDB gathers them    2. sync
  *   3. meta pages (0 and 1)                                                             4. sync
  *
- * Threads: under fs_memory.mutex. Owner: the scratch folder is made at the first native_open and
- * removed, with all in it, when the file system is destroyed.
+ * Threads: under fs_memory.mutex. Owner: struct native holds the descriptor; the file goes away
+ * with the last of them, however the process ends.
  */
 #define LORE_MAY_CALL_THE_SYSTEM /* real files: that is what it is for */
+#define _GNU_SOURCE              /* memfd_create */
 #include "vfs/fs_memory_tree.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/poison.h"
@@ -24,24 +25,9 @@
 #define NATIVE_PAGE_BYTES 4096u
 #define NATIVE_META_PAGES 2u
 #define NATIVE_RUN_PAGES  64u /* LMDB gathers so many in one write */
-#define SCRATCH_NAME_MAX  32u
 
-static lore_status scratch_fail(const char *call, const char *path) {
+static lore_status native_fail(const char *call, const char *path) {
     return fail(errno == ENOSPC ? LORE_FULL : LORE_IO, "%s %s: errno %d", call, path, errno);
-}
-
-static lore_status make_scratch(struct fs_memory *memory) {
-    if (memory->scratch[0] != '\0') return LORE_OK;
-    const char *places[] = {"/dev/shm", getenv("TMPDIR"), "/tmp"};
-    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-        if (places[i] == NULL || strlen(places[i]) > PATH_BYTES_MAX - 2 * SCRATCH_NAME_MAX)
-            continue;
-        (void)snprintf(memory->scratch, sizeof memory->scratch, "%s/lore-scratch-XXXXXX",
-                       places[i]);
-        if (mkdtemp(memory->scratch) != NULL) return LORE_OK;
-    }
-    memory->scratch[0] = '\0';
-    return scratch_fail("mkdtemp", "/dev/shm, TMPDIR, /tmp");
 }
 
 static struct native *native_find(struct fs_memory *memory, const char *path) {
@@ -53,30 +39,30 @@ static struct native *native_find(struct fs_memory *memory, const char *path) {
 
 /* ---- out ---- */
 
-static lore_status write_all(int fd, const char *path, const uint8_t *data, size_t size) {
+static lore_status write_all(const struct native *native, const uint8_t *data, size_t size) {
     while (size > 0) {
-        ssize_t done = write(fd, data, size);
+        ssize_t done = write(native->fd, data, size);
         if (done < 0 && errno == EINTR) continue;
-        if (done <= 0) return scratch_fail("write", path);
+        if (done <= 0) return native_fail("write", native->path);
         data += done;
         size -= (size_t)done;
     }
     return LORE_OK;
 }
 
-static lore_status copy_out(const struct content *content, const char *real) {
-    int fd = open(real, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0) return scratch_fail("open", real);
-    lore_status status = LORE_OK;
+static lore_status copy_out(const struct content *content, const struct native *native) {
     uint8_t part[16 * NATIVE_PAGE_BYTES];
-    for (uint64_t at = 0; at < content->size && status == LORE_OK;) {
+    for (uint64_t at = 0; at < content->size;) {
         size_t size = content_read(content, at, part, sizeof part);
-        status = write_all(fd, real, part, size);
+        TRY(write_all(native, part, size));
         at += size;
     }
-    if (close(fd) != 0 && status == LORE_OK) status = scratch_fail("close", real);
-    if (status != LORE_OK) (void)unlink(real);
-    return status;
+    return LORE_OK;
+}
+
+static void native_free(struct fs_memory *memory, struct native *native) {
+    (void)close(native->fd);
+    mem_put(memory->host, native, sizeof *native);
 }
 
 static lore_status native_start(struct fs_memory *memory, const char *path,
@@ -87,20 +73,20 @@ static lore_status native_start(struct fs_memory *memory, const char *path,
     if (status != LORE_OK && status != LORE_NOT_FOUND) return status;
     bool exists = status == LORE_OK;
     if (exists && inode->is_dir) return fail(LORE_IO, "%s: is a directory", path);
-    TRY(make_scratch(memory));
     void *block;
     TRY(mem_new(memory->host, sizeof(struct native), &block));
     struct native *native = block;
     memcpy(native->path, path, strlen(path) + 1);
-    size_t used = strlen(memory->scratch);
-    memcpy(native->real, memory->scratch, used);
-    (void)snprintf(native->real + used, sizeof native->real - used, "/%llu",
-                   (unsigned long long)memory->scratch_count++);
+    native->fd = memfd_create("lore", MFD_CLOEXEC);
+    if (native->fd < 0) {
+        mem_put(memory->host, native, sizeof *native);
+        return native_fail("memfd_create", path);
+    }
     if (exists) {
         status = window_fold(memory, inode);
-        if (status == LORE_OK) status = copy_out(inode->now, native->real);
+        if (status == LORE_OK) status = copy_out(inode->now, native);
         if (status != LORE_OK) {
-            mem_put(memory->host, native, sizeof *native);
+            native_free(memory, native);
             return status;
         }
     }
@@ -114,9 +100,8 @@ static lore_status open_locked(struct fs_memory *memory, const char *path, char 
                                size_t real_size) {
     struct native *native = native_find(memory, path);
     if (native == NULL) TRY(native_start(memory, path, &native));
-    size_t size = strlen(native->real) + 1;
-    if (size > real_size) return fail(LORE_INVALID, "%s: path too long", native->real);
-    memcpy(real, native->real, size);
+    int size = snprintf(real, real_size, "/proc/self/fd/%d", native->fd);
+    if (size < 0 || (size_t)size >= real_size) return fail(LORE_INVALID, "%s: path too long", path);
     native->users++;
     return LORE_OK;
 }
@@ -131,7 +116,7 @@ lore_status native_open(struct fs *fs, const char *path, char *native, size_t na
 
 /* ---- back ---- */
 
-/* Whether page `index` of the scratch file, of which `size` bytes are at `page`, differs from the
+/* Whether page `index` of LMDB's file, of which `size` bytes are at `page`, differs from the
  * file. */
 static bool page_differs(const struct inode *file, uint64_t index, const uint8_t *page,
                          size_t size) {
@@ -139,14 +124,14 @@ static bool page_differs(const struct inode *file, uint64_t index, const uint8_t
 }
 
 /* Write back the pages `from` to `to` that have changed. */
-static lore_status copy_back(struct fs_memory *memory, struct inode *file, int fd, const char *real,
-                             uint64_t from, uint64_t to) {
+static lore_status copy_back(struct fs_memory *memory, const struct native *native,
+                             struct inode *file, uint64_t from, uint64_t to) {
     uint8_t buffer[NATIVE_RUN_PAGES * NATIVE_PAGE_BYTES];
     while (from < to) {
         size_t want = to - from < NATIVE_RUN_PAGES ? (size_t)(to - from) : NATIVE_RUN_PAGES;
         ssize_t got =
-            pread(fd, buffer, want * NATIVE_PAGE_BYTES, (off_t)(from * NATIVE_PAGE_BYTES));
-        if (got < 0) return scratch_fail("read", real);
+            pread(native->fd, buffer, want * NATIVE_PAGE_BYTES, (off_t)(from * NATIVE_PAGE_BYTES));
+        if (got < 0) return native_fail("read", native->path);
         if (got == 0) return LORE_OK;
         size_t size = (size_t)got;
         size_t run = 0; /* bytes of changed pages that end at `at` */
@@ -184,31 +169,24 @@ static lore_status native_file(struct fs_memory *memory, const char *path, struc
 }
 
 static lore_status step_copy(struct fs_memory *memory, const struct native *native,
-                             struct inode *file, int fd, enum native_step step) {
-    struct stat stat;
-    if (fstat(fd, &stat) != 0) return scratch_fail("fstat", native->real);
-    uint64_t size = (uint64_t)stat.st_size;
-    uint64_t pages = (size + NATIVE_PAGE_BYTES - 1) / NATIVE_PAGE_BYTES;
+                             struct inode *file, uint64_t size, enum native_step step) {
     TRY(window_fold(memory, file));
-    if (step == NATIVE_META) return copy_back(memory, file, fd, native->real, 0, NATIVE_META_PAGES);
+    if (step == NATIVE_META) return copy_back(memory, native, file, 0, NATIVE_META_PAGES);
     if (size < file->now->size) TRY(inode_truncate(memory, file, size));
-    return copy_back(memory, file, fd, native->real, NATIVE_META_PAGES, pages);
+    uint64_t pages = (size + NATIVE_PAGE_BYTES - 1) / NATIVE_PAGE_BYTES;
+    return copy_back(memory, native, file, NATIVE_META_PAGES, pages);
 }
 
 static lore_status step_locked(struct fs_memory *memory, const char *path, enum native_step step) {
     const struct native *native = native_find(memory, path);
     if (native == NULL) return fail(LORE_MISUSE, "native_commit %s: not open", path);
-    int fd = open(native->real, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT) return LORE_OK; /* nothing was made there yet */
-    if (fd < 0) return scratch_fail("open", native->real);
+    struct stat stat;
+    if (fstat(native->fd, &stat) != 0) return native_fail("fstat", path);
+    if (stat.st_size == 0) return LORE_OK; /* nothing was made there yet */
     struct inode *file;
-    lore_status status = native_file(memory, path, &file);
-    if (status == LORE_OK) {
-        bool sync = step == NATIVE_DATA_SYNC || step == NATIVE_META_SYNC;
-        status = sync ? inode_sync(memory, file) : step_copy(memory, native, file, fd, step);
-    }
-    (void)close(fd);
-    return status;
+    TRY(native_file(memory, path, &file));
+    if (step == NATIVE_DATA_SYNC || step == NATIVE_META_SYNC) return inode_sync(memory, file);
+    return step_copy(memory, native, file, (uint64_t)stat.st_size, step);
 }
 
 lore_status fs_memory_native_step(struct fs_memory *memory, const char *path,
@@ -228,14 +206,6 @@ lore_status native_commit(struct fs *fs, const char *path) {
 
 /* ---- end ---- */
 
-/* The scratch file, and the lock file that LMDB may have put beside it. */
-static void remove_scratch(const struct native *native) {
-    char lock[PATH_BYTES_MAX + sizeof "-lock"];
-    (void)snprintf(lock, sizeof lock, "%s-lock", native->real);
-    (void)unlink(lock);
-    (void)unlink(native->real);
-}
-
 void native_close(struct fs *fs, const char *path) {
     struct fs_memory *memory = (struct fs_memory *)fs;
     pthread_mutex_lock(&memory->mutex);
@@ -245,8 +215,7 @@ void native_close(struct fs *fs, const char *path) {
         assert(native->users > 0);
         if (--native->users == 0) {
             *at = native->next;
-            remove_scratch(native);
-            mem_put(memory->host, native, sizeof *native);
+            native_free(memory, native);
         }
         break;
     }
@@ -257,8 +226,6 @@ void native_remove_all(struct fs_memory *memory) {
     while (memory->natives != NULL) {
         struct native *native = memory->natives;
         memory->natives = native->next;
-        remove_scratch(native);
-        mem_put(memory->host, native, sizeof *native);
+        native_free(memory, native);
     }
-    if (memory->scratch[0] != '\0') (void)rmdir(memory->scratch);
 }

@@ -70,7 +70,7 @@ struct change {
 struct native {
     struct native *next;
     char path[PATH_BYTES_MAX];
-    char real[PATH_BYTES_MAX]; /* of the scratch file */
+    int fd; /* LMDB's copy, which has no name */
     size_t users;
 };
 
@@ -86,8 +86,6 @@ struct fs_memory {
     struct change *oldest, *newest;
     size_t pending;
     struct native *natives;
-    char scratch[PATH_BYTES_MAX]; /* folder of the scratch files; empty until one is needed */
-    uint64_t scratch_count;
 };
 
 /* ---- names ---- */
@@ -163,6 +161,6 @@ static inline bool change_is_entry(const struct change *change) {
 lore_status native_open(struct fs *fs, const char *path, char *native, size_t native_size);
 lore_status native_commit(struct fs *fs, const char *path);
 void native_close(struct fs *fs, const char *path);
-void native_remove_all(struct fs_memory *memory); /* scratch files and their folder */
+void native_remove_all(struct fs_memory *memory);
 
 #endif
