@@ -180,7 +180,8 @@ typedef struct lore_options {
 
     uint32_t memtable_bytes;        /* default 0: an eighth of memory_budget, 16 MiB at most */
     uint32_t block_bytes;           /* default 4096; 512 to 65536: aim for a table's data block */
-    uint32_t table_bytes_max;       /* default 0: memory_budget / 8 between 4 and 32 MiB */
+    uint32_t table_bytes_max;       /* default 0: memory_budget / 8 between 4 and 32 MiB; else at least
+                                     * 16 KiB */
     uint32_t blob_threshold_bytes;  /* default 1024: values over this go to blob files */
     uint32_t log_preallocate_bytes; /* default 1 MiB: zeros written ahead of the log's end */
     uint32_t reserve_bytes;         /* default 1 MiB: a file given up to let deletes and compaction

@@ -37,7 +37,7 @@ static const struct option_set sets[] = {
     {"wide", MIB(64u), KIB(64u), 4096, KIB(32u), 5000, 16, 64, 0, 1, 0, 2, 0},
     {"all blobs", MIB(8u), KIB(256u), 1024, KIB(128u), 0, 4, 16, 0, 0, 500, 0, 600},
     {"no blobs", MIB(64u), KIB(100u), 600, KIB(40u), MIB(4u), 2, 32, 0, 0, 1300, 0, 0},
-    {"tiny tables", MIB(16u), KIB(64u), 512, 2000, 999, 5, 16, 1, 1, 350, 1, 0},
+    {"tiny tables", MIB(16u), KIB(64u), 512, KIB(16u), 999, 5, 16, 1, 1, 350, 1, 0},
     {"large memtables", MIB(64u), MIB(4u), 16384, MIB(8u), 1001, 8, 64, 0, 0, 0, 0, 0},
 };
 #define SETS (sizeof sets / sizeof sets[0])

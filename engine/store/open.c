@@ -12,7 +12,8 @@
 #define BUDGET_MIN         (UINT64_C(4) << 20)
 #define MEMTABLE_BYTES_MIN (256u << 10)
 #define MEMTABLE_BYTES_MAX (16u << 20)
-#define TABLE_BYTES_MIN    (4u << 20)
+#define TABLE_BYTES_LEAST  (16u << 10) /* that may be asked for; below, a store is all files */
+#define TABLE_BYTES_MIN    (4u << 20)  /* by default */
 #define TABLE_BYTES_MAX    (32u << 20)
 /* The background's stack, the store object, the list of open files. */
 #define FIXED_BYTES     (192u << 10)
@@ -50,6 +51,8 @@ static lore_status options_check(const lore_options *options) {
         return bad_option("blob_threshold_bytes", "at most a sixteenth of memory_budget");
     if (options->memtable_bytes > options->memory_budget / 4)
         return bad_option("memtable_bytes", "at most a quarter of memory_budget");
+    if (options->table_bytes_max > 0 && options->table_bytes_max < TABLE_BYTES_LEAST)
+        return bad_option("table_bytes_max", "0, or at least 16 KiB");
     if (options->log_preallocate_bytes > 64u << 20)
         return bad_option("log_preallocate_bytes", "at most 64 MiB");
     if ((unsigned)options->durability > LORE_SYNC_NONE)
