@@ -36,7 +36,8 @@ struct command_spec {
     const char *summary;  /* one line, no full stop */
     const char *operands; /* "[ID]...", or "" */
     size_t operands_min, operands_max;
-    const char *details; /* paragraphs for help and the man page; may be "" */
+    const char *details;  /* paragraphs for help and the man page; may be "" */
+    const char *document; /* the members of the object of --json */
     const struct option_spec *options;
     const struct example_spec *examples;
     int (*run)(struct cli *cli);

@@ -45,6 +45,9 @@ struct failure {
 
 #define QUOTED_MAX 4
 
+/* "%" PRIu64 " %s" of a number of memories. */
+#define MEMORIES(count) (count), (count) == 1 ? "memory" : "memories"
+
 struct cli {
     struct args args;
     struct config config;

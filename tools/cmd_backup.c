@@ -140,7 +140,7 @@ static int answer(const struct making *making) {
         jw_end_object(&writer);
         code = print_json(cli, &text);
     } else {
-        note(cli, 0, "%" PRIu64 " memories, %zu files, %s", manifest->records,
+        note(cli, 0, "%" PRIu64 " %s, %zu files, %s", MEMORIES(manifest->records),
              manifest->files_count, manifest->content_digest);
         if (manifest->linked) {
             note(cli, 0,
@@ -222,7 +222,8 @@ int cmd_backup(struct cli *cli) {
         fail_with(cli, EXIT_NO_STORE, LORE_NO_STORE, "there is no store at %s", memory_path(cli));
         code = fail_next(cli, "lore init --memory-path %s", quoted(cli, memory_path(cli)));
     } else if (code == 0 && !fs_make_directories(directory)) {
-        code = fail_errno(cli, "cannot make %s", directory);
+        fail_errno(cli, "cannot make %s", directory);
+        code = fail_next(cli, "lore backup --to DIR, with a directory that can be written");
     } else if (code == 0) {
         code = make(&making);
         if (code != 0) fs_remove_tree(making.path.data);

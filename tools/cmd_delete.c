@@ -96,7 +96,7 @@ static int answer(struct deletion *deletion) {
     struct json_writer writer = {.out = &text};
     if (!cli->json) {
         note(cli, 0, "%s %" PRIu64 " %s", deletion->dry_run ? "would delete" : "deleted",
-             deletion->deleted, deletion->deleted == 1 ? "memory" : "memories");
+             MEMORIES(deletion->deleted));
         return 0;
     }
     jw_begin_object(&writer);
@@ -124,7 +124,11 @@ int cmd_delete(struct cli *cli) {
     code = store_open(cli, mode, &deletion.store);
     if (code != 0) return code;
     code = by_id ? delete_ids(&deletion) : delete_matching(&deletion, &filters);
-    if (code == 0) code = answer(&deletion);
+    if (code == 0) {
+        code = answer(&deletion);
+    } else if (cli->json) {
+        answer(&deletion); /* what was deleted, beside the failure */
+    }
     if (code == 0 && deletion.missing > 0) {
         fail_with(cli, deletion.deleted > 0 ? EXIT_PARTIAL : EXIT_NOT_FOUND, LORE_NOT_FOUND,
                   "%" PRIu64 " of %zu ids are not there", deletion.missing,

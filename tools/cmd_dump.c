@@ -24,6 +24,8 @@ static int target_open(struct cli *cli, struct target *target) {
     *target = (struct target){.file = stdout, .path = args_value(&cli->args, "output")};
     if (target->path != NULL && strcmp(target->path, "-") == 0) target->path = NULL;
     if (target->path == NULL) return 0;
+    int code = need_parent(cli, target->path);
+    if (code != 0) return code;
     text_printf(&target->temporary, "%s.tmp", target->path);
     target->file = fopen(target->temporary.data, "wb");
     if (target->file != NULL) return 0;
@@ -64,15 +66,16 @@ static int write_format(struct cli *cli, lore_store *store, int format, FILE *ou
 }
 
 static int answer(struct cli *cli, int format, const struct dump_totals *totals) {
+    const char *output = args_value(&cli->args, "output");
     if (format == JSONL) {
-        note(cli, 1, "%" PRIu64 " memories, %" PRIu64 " entries, %s", totals->records,
-             totals->entries, totals->digest);
+        note(cli, output == NULL ? 1 : 0, "dumped %" PRIu64 " %s and %" PRIu64 " entries, %s",
+             MEMORIES(totals->records), totals->entries, totals->digest);
     }
     if (!cli->json) return 0;
     struct text text = {0};
     struct json_writer writer = {.out = &text};
     jw_begin_object(&writer);
-    jw_string_member(&writer, "path", args_value(&cli->args, "output"));
+    jw_string_member(&writer, "path", output);
     jw_string_member(&writer, "format", formats[format]);
     if (format == JSONL) {
         jw_uint_member(&writer, "records", totals->records);

@@ -32,6 +32,7 @@ struct import {
     struct vector_file vectors;
     struct space space;
     uint64_t bad;
+    bool begun;           /* reading has: the counts say something */
     int stop_code;        /* of a sink that stopped */
     struct text bad_json; /* the first BAD_SHOWN_MAX, as JSON objects */
 };
@@ -335,8 +336,8 @@ static int answer(struct import *import, bool dry_run) {
     struct cli *cli = import->cli;
     const struct loader *loader = &import->loader;
     if (!cli->json) {
-        note(cli, 0, "%s %" PRIu64 " memories (%s)", dry_run ? "would import" : "imported",
-             loader->written, import_format_name(import->format));
+        note(cli, 0, "%s %" PRIu64 " %s (%s)", dry_run ? "would import" : "imported",
+             MEMORIES(loader->written), import_format_name(import->format));
         if (loader->skipped > 0) {
             note(cli, 0, "kept %" PRIu64 " that were there already (--existing replace overwrites)",
                  loader->skipped);
@@ -401,13 +402,18 @@ int cmd_import(struct cli *cli) {
         loader_begin(&import->loader, cli, store, existing);
         import->loader.on_bad = on_bad;
         import->loader.context = import;
+        import->begun = true;
         progress_begin(&import->progress, cli, "B");
         code = import_all(import);
         progress_end(&import->progress);
         loader_end(&import->loader);
     }
     code = store_close(cli, store, code);
-    if (code == 0) code = answer(import, dry_run);
+    if (code == 0) {
+        code = answer(import, dry_run);
+    } else if (cli->json && import->begun) {
+        answer(import, dry_run); /* what was kept, beside the failure */
+    }
     if (code == 0 && import->bad > 0) {
         fail_with(cli, EXIT_PARTIAL, LORE_INVALID, "%" PRIu64 " bad records were left out",
                   import->bad);

@@ -34,8 +34,8 @@ static int holds_something(struct cli *cli, lore_store *store, bool *holds) {
 
 static int answer(struct cli *cli, const struct dump_load_result *result, bool dry_run) {
     if (!cli->json) {
-        note(cli, 0, "%s %" PRIu64 " memories and %" PRIu64 " entries%s, %s",
-             dry_run ? "checked" : "loaded", dry_run ? result->records : result->written,
+        note(cli, 0, "%s %" PRIu64 " %s and %" PRIu64 " entries%s, %s",
+             dry_run ? "checked" : "loaded", MEMORIES(dry_run ? result->records : result->written),
              result->entries, result->skipped > 0 ? " (some existed and were kept)" : "",
              result->digest);
         return 0;
@@ -47,7 +47,7 @@ static int answer(struct cli *cli, const struct dump_load_result *result, bool d
     jw_uint_member(&writer, "written", result->written);
     jw_uint_member(&writer, "skipped", result->skipped);
     jw_uint_member(&writer, "entries", result->entries);
-    jw_string_member(&writer, "digest", result->digest);
+    if (result->digest[0] != 0) jw_string_member(&writer, "digest", result->digest);
     jw_bool_member(&writer, "dry_run", dry_run);
     jw_end_object(&writer);
     int code = print_json(cli, &text);
@@ -78,10 +78,12 @@ int cmd_load(struct cli *cli) {
     const char *path = cli->args.operands_count == 1 ? cli->args.operands[0] : "-";
     bool dry_run = args_flag(&cli->args, "dry-run");
     lore_store *store = NULL;
-    struct dump_load_result result;
+    struct dump_load_result result = {0};
     if (strcmp(path, "-") != 0 && !path_exists(path)) return fail_input(cli, path);
     int code = dry_run ? 0 : open_target(cli, &store);
     if (code == 0) code = dump_load(cli, path, store, EXISTING_REPLACE, &result);
     code = store_close(cli, store, code);
-    return code == 0 ? answer(cli, &result, dry_run) : code;
+    if (code == 0) return answer(cli, &result, dry_run);
+    if (cli->json && result.records + result.entries > 0) answer(cli, &result, dry_run);
+    return code;
 }

@@ -158,9 +158,8 @@ static int restore_dump(struct restoring *restoring, const lore_options *options
 static int answer(const struct restoring *restoring, bool done) {
     struct cli *cli = restoring->cli;
     if (!cli->json) {
-        note(cli, 0, "%s %" PRIu64 " memories from %s into %s%s",
-             done ? "restored" : "would restore", restoring->records, restoring->from.data,
-             restoring->target,
+        note(cli, 0, "%s %" PRIu64 " %s from %s into %s%s", done ? "restored" : "would restore",
+             MEMORIES(restoring->records), restoring->from.data, restoring->target,
              !restoring->exists ? ""
              : done             ? "; the generation before is kept"
                                 : ", keeping the generation that is there");

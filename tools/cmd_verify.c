@@ -132,9 +132,9 @@ static int answer(struct verifying *verifying) {
         text_free(&text);
     } else {
         code = findings_print(findings, cli);
-        note(cli, 0, "%s %s: %" PRIu64 " memories, %" PRIu64 " damaged, %" PRIu64 " warnings",
-             verifying->kind, verifying->path, verifying->report.memories, findings->damaged,
-             findings->warnings);
+        note(cli, 0, "%s %s: %" PRIu64 " %s, %" PRIu64 " damaged, %" PRIu64 " warnings",
+             verifying->kind, verifying->path, MEMORIES(verifying->report.memories),
+             findings->damaged, findings->warnings);
     }
     if (code == 0 && findings->damaged > 0) {
         fail_with(cli, EXIT_CORRUPT, LORE_CORRUPTION, "%s %s is damaged", verifying->kind,
@@ -159,6 +159,8 @@ int cmd_verify(struct cli *cli) {
         code = verify_store(&verifying, NULL);
     }
     progress_end(&verifying.progress);
+    if (code == EXIT_NO_STORE && cli->args.operands_count == 1)
+        fail_next(cli, "lore verify PATH, with the path of a store, backup or dump");
     if (code == 0) code = answer(&verifying);
     findings_free(&verifying.findings);
     return code;

@@ -23,7 +23,8 @@ const struct option_spec global_options[] = {
     {.name = "lock-timeout", .value = "TIME", .help = "How long to wait for another writer (30s)."},
     {.name = "durability", .value = "HOW", .help = "full, interval or none (full)."},
     {.name = "read-only", .help = "Take no lock and change nothing, not even access counts."},
-    {.name = "json", .help = "One JSON document on stdout; errors as JSON on stderr."},
+    {.name = "json",
+     .help = "One JSON document on stdout, also on failure; what is said on stderr as JSON."},
     {.name = "progress",
      .value = "HOW",
      .help = "auto, bar, json or none: on stderr, for long work."},
@@ -322,19 +323,21 @@ static const struct example_spec no_examples[] = {{NULL, NULL}};
 const struct command_spec commands[] = {
     {"init", NULL, "create a store", "", 0, 0,
      "Creates an empty store. With --space also on a store that is there: spaces are added.",
-     init_options, init_examples, cmd_init, false},
+     "{path, created}", init_options, init_examples, cmd_init, false},
     {"put", NULL, "write a memory", "[TEXT]", 0, 1,
      "Writes one memory and prints its id. It is on the disk when the command returns. A memory of "
      "the same id is\n"
      "replaced whole; with --update only what is given changes.",
-     put_options, put_examples, cmd_put, false},
+     "{id, result}: result is written or updated", put_options, put_examples, cmd_put, false},
     {"get", NULL, "show memories by id", "ID...", 1, ANY,
      "Shows memories in full. This counts as an access, unless --no-access or --read-only is given "
      "or a writer\n"
      "holds the store.",
-     get_options, get_examples, cmd_get, false},
+     "one ID: the memory itself; several: {memories, count, not_found}", get_options, get_examples,
+     cmd_get, false},
     {"delete", NULL, "delete memories by id or by conditions", "[ID]...", 0, ANY, "",
-     delete_options, delete_examples, cmd_delete, false},
+     "{deleted, not_found}; with --dry-run would_delete", delete_options, delete_examples,
+     cmd_delete, false},
     {"import", NULL, "import other programs' JSON", "[FILE]", 0, 1,
      "Reads JSON lines, an array of objects, a ChatGPT or Claude export, or LoCoMo turns, from "
      "FILE or stdin.\n"
@@ -347,59 +350,76 @@ const struct command_spec commands[] = {
      "LoCoMo turns become id conv/D1:3, session conv/D1, the speaker as role, the conversation as "
      "tag, and\n"
      "the session's date, each turn a microsecond after the one before.",
-     import_options, import_examples, cmd_import, false},
+     "{format, imported, existing, bad, bad_records}; with --dry-run would_import", import_options,
+     import_examples, cmd_import, false},
     {"dump", NULL, "write everything as JSON lines, CSV or .npy", "", 0, 0,
      "One snapshot of the store: a header, a line for each memory by id and for each entry of the "
      "ordered map, and\n"
      "a trailer with count and digest. lore load reads it back.",
-     dump_options, dump_examples, cmd_dump, false},
+     "{path, format}, for jsonl also records, entries, digest; needs --output", dump_options,
+     dump_examples, cmd_dump, false},
     {"load", NULL, "read a dump back", "[FILE]", 0, 1,
      "Reads a dump from FILE or stdin into a new or empty store. A cut or changed file is "
      "recognised at its end: use\n"
      "lore restore to check first and switch in one step.",
-     load_options, load_examples, cmd_load, false},
+     "{records, written, skipped, entries, digest, dry_run}", load_options, load_examples, cmd_load,
+     false},
     {"backup", NULL, "make a full backup", "", 0, 0,
      "Flushes, then makes DIR/LABEL: every file of the store and a manifest with their digests. On "
      "the same file\n"
      "system files are linked; such a backup shares its bytes with the store and never counts as "
      "the last good one.",
+     "{name, path, sequence, records, files, bytes, linked, root_digest, content_digest}",
      backup_options, backup_examples, cmd_backup, false},
-    {"list-snapshots", NULL, "list backups and named snapshots", "", 0, 0, "", list_options,
-     list_examples, cmd_list_snapshots, false},
+    {"list-snapshots", NULL, "list backups and named snapshots", "", 0, 0,
+     "Backups in the backup directory, generations that a restore has kept, and snapshots inside "
+     "the "
+     "store. Where the\nstore does not open, all but the last are listed still (exit code 3).",
+     "{backup_path, backups, snapshots, generations}", list_options, list_examples,
+     cmd_list_snapshots, false},
     {"restore", NULL, "restore a backup or a dump", "NAME|latest|PATH|DUMPFILE", 1, 1,
      "Checks every digest first, builds the next generation, and switches to it in one step. The "
      "generation before\n"
      "is kept. A store that is there is not touched without --confirm.",
-     restore_options, restore_examples, cmd_restore, false},
+     "{from, target, kind, restored, replaces, records}", restore_options, restore_examples,
+     cmd_restore, false},
     {"verify", "validate", "check a store, a backup or a dump", "[PATH]", 0, 1,
      "Every check and digest of every file, the order of keys, and every index against the "
-     "memories. Changes nothing.",
+     "memories. Changes nothing.\n"
+     "A damaged file is one finding, with what depends on it: keys, and memories by their ids.",
+     "{path, kind, ok, damaged, warnings, files, bytes, entries, memories, findings}; a finding of "
+     "damage: code, name, kind, file, offset, message, places, keys, memories, memory_ids, "
+     "keys_hex",
      no_options, verify_examples, cmd_verify, false},
-    {"compact", NULL, "merge everything and drop what is dead", "", 0, 0, "", no_options,
-     compact_examples, cmd_compact, false},
-    {"status", NULL, "what is in the store and how it is", "", 0, 0, "", no_options,
-     status_examples, cmd_status, false},
-    {"stats", NULL, "every number that the engine keeps", "", 0, 0, "", no_options, stats_examples,
-     cmd_stats, false},
+    {"compact", NULL, "merge everything and drop what is dead", "", 0, 0, "",
+     "{bytes_before, bytes_after}", no_options, compact_examples, cmd_compact, false},
+    {"status", NULL, "what is in the store and how it is", "", 0, 0, "",
+     "a member for each line, sizes in bytes", no_options, status_examples, cmd_status, false},
+    {"stats", NULL, "every number that the engine keeps", "", 0, 0, "", "a member for each number",
+     no_options, stats_examples, cmd_stats, false},
     {"search", NULL, "find memories by text, attributes or vector", "[TEXT]", 0, 1,
      "All conditions must hold. TEXT is a plain substring. With --vector or --like the nearest "
      "come first, by exact\n"
      "distance; otherwise the order of writing.",
+     "{results, count}: memories with row, and distance where a vector was searched",
      search_options, search_examples, cmd_search, false},
-    {"chat-history", NULL, "the last turns of a session or of all", "", 0, 0, "", chat_options,
-     chat_examples, cmd_chat_history, false},
-    {"wal-dump", NULL, "list the records of the log", "", 0, 0, "", wal_options, wal_examples,
-     cmd_wal_dump, false},
+    {"chat-history", NULL, "the last turns of a session or of all", "", 0, 0, "",
+     "{turns, count}: memories, oldest first", chat_options, chat_examples, cmd_chat_history,
+     false},
+    {"wal-dump", NULL, "list the records of the log", "", 0, 0, "", "{records, count}", wal_options,
+     wal_examples, cmd_wal_dump, false},
     {"config", NULL, "show the settings and where they come from", "[show|get SETTING]", 0, 2, "",
+     "a member for each setting, with --origin {value, origin}; get: {setting, value, origin}",
      config_options, config_examples, cmd_config, false},
     {"selftest", NULL, "check digests, codecs and kernels on this machine", "", 0, 0, "",
-     no_options, selftest_examples, cmd_selftest, false},
+     "{tests, passed, failed}", no_options, selftest_examples, cmd_selftest, false},
     {"completion", NULL, "print a completion script for a shell", "bash|zsh|fish", 1, 1, "",
-     no_options, completion_examples, cmd_completion, false},
-    {"version", NULL, "show the version", "", 0, 0, "", no_options, no_examples, cmd_version,
+     "{script}", no_options, completion_examples, cmd_completion, false},
+    {"version", NULL, "show the version", "", 0, 0, "", "{version}", no_options, no_examples,
+     cmd_version, false},
+    {"help", NULL, "show help", "[VERB]", 0, 1, "", "{help}", no_options, no_examples, cmd_help,
      false},
-    {"help", NULL, "show help", "[VERB]", 0, 1, "", no_options, no_examples, cmd_help, false},
-    {"man", NULL, "write the man pages", "DIRECTORY [PAGE]...", 1, ANY, "", no_options, no_examples,
-     cmd_man, true},
+    {"man", NULL, "write the man pages", "DIRECTORY [PAGE]...", 1, ANY, "", "{directory, pages}",
+     no_options, no_examples, cmd_man, true},
     {.name = NULL},
 };

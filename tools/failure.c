@@ -42,7 +42,13 @@ static void suggest(struct cli *cli, lore_status status) {
         fail_next(cli, "lore status --memory-path %s   (or wait longer: --lock-timeout 5m)", path);
         break;
     case LORE_FULL:
-        fail_next(cli, "free some space, then: lore compact --memory-path %s", path);
+        if (strstr(text_string(&cli->failure.message), "quota") != NULL) {
+            fail_next(
+                cli, "raise max_memory_size, or lore delete some and lore compact --memory-path %s",
+                path);
+        } else {
+            fail_next(cli, "free some space, then: lore compact --memory-path %s", path);
+        }
         break;
     case LORE_NO_MEMORY: fail_next(cli, "lore %s --memory-budget 256MiB ...", verb); break;
     case LORE_TOO_BIG:
@@ -137,6 +143,7 @@ int fail_errno(struct cli *cli, const char *format, ...) {
 }
 
 int fail_input(struct cli *cli, const char *path) {
+    if (strcmp(path, "-") == 0) path = "stdin";
     if (errno != SOURCE_IS_DEVICE) {
         bool missing = errno == ENOENT;
         fail_errno(cli, "cannot open %s", path);

@@ -10,7 +10,13 @@
 
 static const char exit_codes[] =
     "0 ok, 1 failure, 2 usage, 3 partly done, 4 not found, 5 corruption found, 10 no store, "
-    "11 locked, 12 wrong key, 13 disk or quota full, 130 interrupted";
+    "11 locked, 12 wrong key, 13 disk or quota full, 130 interrupted, 141 nobody reads stdout";
+
+static const char json_rule[] =
+    "With --json a verb prints exactly one JSON document on stdout, an object; lists are arrays in "
+    "it. When the verb\nfails, the object has the member error: {code, name, exit_code, message, "
+    "next}, beside what was done until\nthen. What is said on stderr meanwhile is one object a "
+    "line: progress, warning, note or engine.";
 
 static void option_line(struct text *out, const struct option_spec *option) {
     struct text left = {0};
@@ -61,6 +67,7 @@ void help_command(struct text *out, const struct command_spec *command,
     }
     text_puts(out, "\nOptions of every verb:\n");
     option_lines(out, globals);
+    text_printf(out, "\nWith --json: %s\n", command->document);
     const struct example_spec *example = command->examples;
     if (example != NULL && example->command != NULL) text_puts(out, "\nExamples:\n");
     for (; example != NULL && example->command != NULL; example++) {
@@ -121,6 +128,17 @@ static void man_options(struct text *out, const struct option_spec *options) {
     }
 }
 
+static void man_json(struct text *out, const char *document) {
+    text_puts(out, ".SH JSON\n");
+    roff(out, json_rule);
+    if (document != NULL) {
+        text_puts(out, "\n.PP\nThe document here: ");
+        roff(out, document);
+        text_char(out, '.');
+    }
+    text_char(out, '\n');
+}
+
 static void man_foot(struct text *out) {
     text_puts(out, ".SH EXIT STATUS\n");
     roff(out, exit_codes);
@@ -147,6 +165,7 @@ void man_program(struct text *out, const struct command_spec *table,
                    "name in capitals, else from ./lore.conf or ~/.config/lore/config (lines "
                    "\\(oqkey = value\\(cq), "
                    "else from its default; \\fBlore config show \\-\\-origin\\fR tells.\n");
+    man_json(out, NULL);
     man_foot(out);
 }
 
@@ -177,6 +196,7 @@ void man_command(struct text *out, const struct command_spec *command,
     man_options(out, command->options);
     text_puts(out, ".SH OPTIONS OF EVERY VERB\n");
     man_options(out, globals);
+    man_json(out, command->document);
     const struct example_spec *example = command->examples;
     if (example != NULL && example->command != NULL) text_puts(out, ".SH EXAMPLES\n");
     for (; example != NULL && example->command != NULL; example++) {

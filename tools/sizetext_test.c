@@ -41,6 +41,28 @@ static void refuses(void **state) {
     }
 }
 
+static void counts(void **state) {
+    (void)state;
+    static const char *const bad[] = {"",
+                                      "-1",
+                                      "+1",
+                                      " 1",
+                                      "1 ",
+                                      "1K",
+                                      "1.0",
+                                      "1e3",
+                                      "0x1",
+                                      "9223372036854775808",
+                                      "99999999999999999999"};
+    uint64_t count = 7;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        if (count_parse(bad[i], &count) || count != 7) fail_msg("%s", bad[i]);
+    assert_true(count_parse("9223372036854775807", &count));
+    assert_true(count == INT64_MAX);
+    assert_true(count_parse("0", &count));
+    assert_true(count == 0);
+}
+
 static void writes(void **state) {
     (void)state;
     static const struct {
@@ -62,6 +84,6 @@ static void writes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(reads), cmocka_unit_test(refuses),
-                                       cmocka_unit_test(writes)};
+                                       cmocka_unit_test(writes), cmocka_unit_test(counts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

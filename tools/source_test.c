@@ -56,6 +56,50 @@ static void long_pipe(void **state) {
     source_close(&source);
 }
 
+/* A line over its limit is told of at once, not when it ends: it may never. */
+static void endless_line_does_not_block(void **state) {
+    (void)state;
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    struct source source = {.fd = ends[0]};
+    const char *line;
+    size_t size;
+    assert_int_equal(write(ends[1], "123456789", 9), 9);
+    assert_int_equal(source_line(&source, 8, &line, &size), SOURCE_TOO_LONG);
+    assert_int_equal(write(ends[1], "abc\nnext\n", 9), 9);
+    close(ends[1]);
+    expect_line(&source, "next");
+    assert_int_equal(source.line, 2);
+    source_close(&source);
+}
+
+static void rest_is_bounded(void **state) {
+    (void)state;
+    struct source source;
+    struct text rest = {0};
+    source_from_memory(&source, "line\nand the rest", 17);
+    expect_line(&source, "line");
+    assert_int_equal(source_rest(&source, 12, &rest), SOURCE_END);
+    assert_string_equal(text_string(&rest), "and the rest");
+    source_close(&source);
+    text_clear(&rest);
+    source_from_memory(&source, "and the rest", 12);
+    assert_int_equal(source_rest(&source, 11, &rest), SOURCE_TOO_LONG);
+    source_close(&source);
+    text_free(&rest);
+}
+
+static void devices_without_end_are_refused(void **state) {
+    (void)state;
+    struct source source;
+    assert_false(source_open(&source, "/dev/zero"));
+    assert_int_equal(errno, SOURCE_IS_DEVICE);
+    assert_false(source_open(&source, "/"));
+    assert_int_equal(errno, EISDIR);
+    assert_true(source_open(&source, "/dev/null"));
+    source_close(&source);
+}
+
 static void expect_element(struct source *source, const char *want) {
     const char *value;
     size_t size;
@@ -93,7 +137,9 @@ static void arrays(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(lines), cmocka_unit_test(long_pipe),
-                                       cmocka_unit_test(arrays)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lines),           cmocka_unit_test(long_pipe),
+        cmocka_unit_test(arrays),          cmocka_unit_test(endless_line_does_not_block),
+        cmocka_unit_test(rest_is_bounded), cmocka_unit_test(devices_without_end_are_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
