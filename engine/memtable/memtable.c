@@ -178,11 +178,13 @@ void memtable_release(struct memtable *m) {
     struct chunk *older;
     for (struct chunk *chunk = m->chunks; chunk != NULL; chunk = older) {
         older = chunk->older;
-        budget_give(m->budget, BUDGET_MEMTABLE, chunk->bytes);
-        mem_put(m->host, chunk, (size_t)chunk->bytes);
+        uint64_t bytes = chunk->bytes;
+        mem_put(m->host, chunk, (size_t)bytes);
+        budget_give(m->budget, BUDGET_MEMTABLE, bytes);
     }
-    budget_give(m->budget, BUDGET_MEMTABLE, sizeof(struct memtable));
+    struct budget *budget = m->budget;
     mem_put(m->host, m, sizeof(struct memtable));
+    budget_give(budget, BUDGET_MEMTABLE, sizeof(struct memtable));
 }
 
 enum memtable_state memtable_state(const struct memtable *m) {
@@ -459,7 +461,8 @@ void memtable_cursor_init(struct memtable_cursor *cursor, const struct memtable 
 
 void memtable_seek(struct memtable_cursor *cursor, lore_slice key, uint64_t sequence) {
     struct target target = target_of(key, sequence << 8 | 0xff);
-    /* A node that came since find_before looked may lie before the target too: a newer version of the key. */
+    /* A node that came since find_before looked may lie before the target too: a newer version of
+     * the key. */
     const struct node *node = next_of(find_before(cursor->memtable, &target, NULL), 0);
     while (node != NULL && node_before(node, &target))
         node = next_of(node, 0);
