@@ -2,10 +2,11 @@
  * lmdb_check_fuzz.c - any bytes as an LMDB file. What passes the check is given to LMDB in this
  * very process, walked and written to: if LMDB crashes or gives up, the check is not good enough.
  */
-#include <fcntl.h>
+#define _GNU_SOURCE /* memfd_create */
 #include <lmdb.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "fuzz.h"
@@ -14,24 +15,15 @@
 
 #define MAP_BYTES ((size_t)4 << 20)
 
-static char path[64];
-
-static void remove_file(void) {
-    (void)unlink(path);
-}
-
-static void give_path(void) {
-    if (path[0] != '\0') return;
-    bool shared = access("/dev/shm", W_OK) == 0;
-    (void)snprintf(path, sizeof path, "%s/lore-lmdb-fuzz-%ld", shared ? "/dev/shm" : "/tmp",
-                   (long)getpid());
-    (void)atexit(remove_file);
-}
+static char path[64]; /* of a file in memory without a name, so that a crash leaves nothing */
 
 static void write_file(const uint8_t *data, size_t size) {
-    give_path();
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    fuzz_require(fd >= 0 && write(fd, data, size) == (ssize_t)size && close(fd) == 0);
+    static int file = -1;
+    if (file < 0) {
+        file = memfd_create("lore", MFD_CLOEXEC);
+        (void)snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+    }
+    fuzz_require(ftruncate(file, 0) == 0 && pwrite(file, data, size, 0) == (ssize_t)size);
 }
 
 static MDB_env *open_lmdb(void) {
@@ -108,8 +100,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 /* Files after a few transactions, with branch pages, overflow pages and a free list. */
 bool fuzz_seed(unsigned number, struct bytes *seed) {
     if (number >= 4) return false;
-    give_path();
-    remove_file();
+    write_file(NULL, 0);
     MDB_env *env = open_lmdb();
     for (unsigned round = 0; round < 1 + number * 3; round++)
         change(env, round);

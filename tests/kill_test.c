@@ -10,41 +10,17 @@
  * checks. A round is one kill; the store lives through all of them, so flushes, merges and rewrites
  * are cut too. The longest opening is printed, and decides nothing.
  */
-#include <errno.h>
-#include <inttypes.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "lore.h"
+#include "support.h"
 
 #define RECENT  2000u  /* records below the last that are all checked in every round */
 #define SAMPLES 200u   /* and so many older ones, at random */
 #define KEPT    40000u /* older ones than these are deleted by range */
 
-static char store_path[512];
+static char store_path[TEST_PATH_BYTES];
 static uint64_t random_state;
-
-static uint64_t random_next(void) {
-    uint64_t z = (random_state += UINT64_C(0x9e3779b97f4a7c15));
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
-
-static void die(const char *what) {
-    printf("FAILED: %s: %s\n", what, lore_error_message());
-    exit(1);
-}
-#define MUST(expression)                                                                           \
-    do {                                                                                           \
-        if ((expression) != LORE_OK) die(#expression);                                             \
-    } while (0)
 
 static lore_slice key_of(uint64_t n, char buffer[32]) {
     return (lore_slice){buffer, (size_t)snprintf(buffer, 32, "%012" PRIu64, n)};
@@ -113,25 +89,18 @@ static bool holds(lore_store *store, lore_keyspace keyspace, uint64_t n, uint64_
     char key[32], value[4096];
     lore_status status = lore_get(store, NULL, keyspace, key_of(n, key), &found, NULL);
     if (status == LORE_NOT_FOUND) return false;
-    if (status != LORE_OK) die("lore_get");
+    MUST(status);
     lore_slice wanted = value_of(value_number, value);
-    if (found.size != wanted.size || memcmp(found.data, wanted.data, wanted.size) != 0) {
-        printf("FAILED: record %" PRIu64 " holds other bytes\n", n);
-        exit(1);
-    }
+    REQUIRE(found.size == wanted.size && memcmp(found.data, wanted.data, wanted.size) == 0,
+            "record %" PRIu64 " holds other bytes", n);
     return true;
 }
 
-static void expect_record(lore_store *store, uint64_t n, uint64_t acknowledged) {
+/* `last`: the last batch that is there. */
+static void expect_record(lore_store *store, uint64_t n, uint64_t last) {
     bool first = holds(store, 1, n, n), second = holds(store, 2, n, n + 1);
-    if (first != second) {
-        printf("FAILED: half of batch %" PRIu64 "\n", n);
-        exit(1);
-    }
-    if (first || n < deleted_below(acknowledged)) return;
-    printf("FAILED: record %" PRIu64 " was acknowledged (up to %" PRIu64 ") and is gone\n", n,
-           acknowledged);
-    exit(1);
+    REQUIRE(first == second, "half of batch %" PRIu64, n);
+    REQUIRE(first || n < deleted_below(last), "record %" PRIu64 " of %" PRIu64 " is gone", n, last);
 }
 
 /* The number of records, after checking them: the first that is not there. */
@@ -139,17 +108,16 @@ static uint64_t check_store(uint64_t acknowledged, bool any, bool verify) {
     lore_store *store;
     open_store(&store);
     uint64_t count = any ? acknowledged + 1 : 0;
+    /* The one in flight may be there, whole, with its range delete; nothing after it. */
+    bool first = holds(store, 1, count, count), second = holds(store, 2, count, count + 1);
+    REQUIRE(first == second && !holds(store, 1, count + 1, count + 1),
+            "batch %" PRIu64 " is half there, or one after it is", count);
+    uint64_t last = first ? count : acknowledged;
     uint64_t from = count > RECENT ? count - RECENT : 0;
     for (uint64_t n = from; n < count; n++)
-        expect_record(store, n, acknowledged);
+        expect_record(store, n, last);
     for (unsigned i = 0; i < SAMPLES && from > 0; i++)
-        expect_record(store, random_next() % from, acknowledged);
-    /* The one in flight may be there, whole; nothing after it. */
-    bool first = holds(store, 1, count, count), second = holds(store, 2, count, count + 1);
-    if (first != second || holds(store, 1, count + 1, count + 1)) {
-        printf("FAILED: batch %" PRIu64 " is half there, or one after it is\n", count);
-        exit(1);
-    }
+        expect_record(store, random_below(&random_state, from), last);
     if (verify) {
         lore_verify_report report = {0};
         MUST(lore_verify(store, NULL, NULL, NULL, &report));
@@ -158,26 +126,20 @@ static uint64_t check_store(uint64_t acknowledged, bool any, bool verify) {
     return first ? count + 1 : count;
 }
 
-static uint64_t now_us(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
 static uint64_t run_child(uint64_t first, uint64_t micros, bool *any) {
     int ends[2];
-    if (pipe(ends) != 0) exit(1);
+    CHECK(pipe(ends) == 0);
     fflush(stdout);
     pid_t pid = fork();
+    CHECK(pid >= 0);
     if (pid == 0) {
         close(ends[0]);
         child(ends[1], first);
     }
     close(ends[1]);
-    struct timespec wait = {(time_t)(micros / 1000000), (long)(micros % 1000000) * 1000};
     /* The pipe holds 8,192 numbers: read on meanwhile would disturb the moment, so the wait is
      * short enough. */
-    nanosleep(&wait, NULL);
+    sleep_us(micros);
     kill(pid, SIGKILL);
     uint64_t last = 0, n;
     *any = false;
@@ -186,19 +148,13 @@ static uint64_t run_child(uint64_t first, uint64_t micros, bool *any) {
     close(ends[0]);
     int status;
     waitpid(pid, &status, 0);
-    if (WIFEXITED(status) && WEXITSTATUS(status) != 0) die("the writer stopped by itself");
+    REQUIRE(!WIFEXITED(status) || WEXITSTATUS(status) == 0, "the writer stopped by itself");
     return last;
-}
-
-static void remove_store(void) {
-    char command[600];
-    snprintf(command, sizeof command, "rm -rf '%s'", store_path);
-    if (system(command) != 0) exit(1);
 }
 
 int main(int argc, char **argv) {
     uint64_t rounds = 500, seed = (uint64_t)time(NULL), millis = 60;
-    const char *dir = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    const char *dir = NULL;
     for (int i = 1; i + 1 < argc; i += 2) {
         if (strcmp(argv[i], "--rounds") == 0)
             rounds = strtoull(argv[i + 1], NULL, 10);
@@ -211,24 +167,22 @@ int main(int argc, char **argv) {
         else
             return 2;
     }
-    snprintf(store_path, sizeof store_path, "%s/lore-kill-%ld", dir, (long)getpid());
+    MUST(scratch_folder(dir, "kill", store_path));
     random_state = seed;
     printf("seed %" PRIu64 ", %" PRIu64 " kills in %s\n", seed, rounds, store_path);
-    remove_store();
     uint64_t next = 0, opening_us_max = 0;
     for (uint64_t round = 0; round < rounds; round++) {
         bool any;
-        uint64_t micros = 500 + random_next() % (millis * 1000);
+        uint64_t micros = 500 + random_next(&random_state) % (millis * 1000);
         uint64_t last = run_child(next, micros, &any);
         if (any) next = last + 1;
-        uint64_t began = now_us();
+        uint64_t began = monotonic_us();
         next = check_store(next - 1, next > 0, round % 50 == 49 || round + 1 == rounds);
-        uint64_t took = now_us() - began;
+        uint64_t took = monotonic_us() - began;
         if (took > opening_us_max && round % 50 != 49) opening_us_max = took;
     }
     printf("%" PRIu64 " records after %" PRIu64
            " kills, none lost; longest opening with its checks %" PRIu64 " ms\n",
            next, rounds, opening_us_max / 1000);
-    remove_store();
     return 0;
 }

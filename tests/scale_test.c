@@ -12,55 +12,23 @@
  * In both, peak memory (anonymous, plus mapped files of the store) less what the program had before
  * lore_open stays within the budget and a tenth. Durations are printed and decide nothing.
  */
-#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "lore.h"
+#include "support.h"
 
 #define VALUE_BYTES 400u
 #define GROUP       256u
 
 static uint64_t records = 1000000, budget_mib = 64, seed = 1;
-static char store_path[512];
-
-static uint64_t random_next(uint64_t *state) {
-    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
-
-static void die(const char *what) {
-    printf("FAILED: %s: %s\n", what, lore_error_message());
-    exit(1);
-}
-#define MUST(expression)                                                                           \
-    do {                                                                                           \
-        if ((expression) != LORE_OK) die(#expression);                                             \
-    } while (0)
-#define CHECK(condition, ...)                                                                      \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            printf("FAILED: " __VA_ARGS__);                                                        \
-            printf("\n");                                                                          \
-            exit(1);                                                                               \
-        }                                                                                          \
-    } while (0)
+static char store_path[TEST_PATH_BYTES];
 
 /* ---- time and memory ---- */
 
 static double began;
 
 static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+    return (double)monotonic_us() / 1e6;
 }
 
 static void stage(const char *name) {
@@ -98,17 +66,15 @@ static void *sample(void *context) {
     while (atomic_load(&sampling)) {
         uint64_t kib = memory_kib();
         if (kib > atomic_load(&peak_kib)) atomic_store(&peak_kib, kib);
-        struct timespec pause = {0, 20000000};
-        nanosleep(&pause, NULL);
+        sleep_us(20000);
     }
     return NULL;
 }
 
 static void sampling_begin(void) {
     atomic_store(&sampling, true);
-    if (pthread_create(&sampler, NULL, sample, NULL) != 0) exit(1);
-    struct timespec pause = {0, 100000000};
-    nanosleep(&pause, NULL);
+    CHECK(pthread_create(&sampler, NULL, sample, NULL) == 0);
+    sleep_us(100000);
     base_kib = memory_kib();
     atomic_store(&peak_kib, base_kib);
 }
@@ -118,7 +84,7 @@ static void sampling_end(void) {
     pthread_join(sampler, NULL);
     double mib = (double)(atomic_load(&peak_kib) - base_kib) / 1024;
     printf("peak memory %.1f MiB of a budget of %" PRIu64 " MiB\n", mib, budget_mib);
-    CHECK(mib <= (double)budget_mib * 1.1, "memory over the budget and a tenth");
+    REQUIRE(mib <= (double)budget_mib * 1.1, "memory over the budget and a tenth");
 }
 
 static void open_store(lore_store **store, lore_background background) {
@@ -212,13 +178,13 @@ static void expect(lore_store *store, const lore_snapshot *snapshot, uint64_t n,
     char key[32];
     uint64_t value[VALUE_BYTES / 8];
     lore_status status = lore_get(store, snapshot, 1, key_of(n, key), &found, NULL);
-    if (status != LORE_OK && status != LORE_NOT_FOUND) die("lore_get");
-    CHECK((status == LORE_OK) == (version != 0), "record %" PRIu64 ": %s", n,
-          version == 0 ? "deleted, but there" : "missing");
+    if (status != LORE_NOT_FOUND) MUST(status);
+    REQUIRE((status == LORE_OK) == (version != 0), "record %" PRIu64 ": %s", n,
+            version == 0 ? "deleted, but there" : "missing");
     if (version == 0) return;
     value_of(n, version, value);
-    CHECK(found.size == VALUE_BYTES && memcmp(found.data, value, VALUE_BYTES) == 0,
-          "record %" PRIu64 ": other bytes than version %u", n, version);
+    REQUIRE(found.size == VALUE_BYTES && memcmp(found.data, value, VALUE_BYTES) == 0,
+            "record %" PRIu64 ": other bytes than version %u", n, version);
 }
 
 static void check_all(lore_store *store, const lore_snapshot *snapshot, const uint8_t *model) {
@@ -229,17 +195,17 @@ static void check_all(lore_store *store, const lore_snapshot *snapshot, const ui
         if (model[n] == 0) continue;
         char key[32];
         uint64_t value[VALUE_BYTES / 8];
-        CHECK(lore_iter_valid(iter), "the scan ends before record %" PRIu64, n);
+        REQUIRE(lore_iter_valid(iter), "the scan ends before record %" PRIu64, n);
         lore_slice wanted = key_of(n, key), got = lore_iter_key(iter), bytes;
-        CHECK(got.size == wanted.size && memcmp(got.data, wanted.data, got.size) == 0,
-              "the scan is at %.*s where %s was due", (int)got.size, (const char *)got.data, key);
+        REQUIRE(got.size == wanted.size && memcmp(got.data, wanted.data, got.size) == 0,
+                "the scan is at %.*s where %s was due", (int)got.size, (const char *)got.data, key);
         MUST(lore_iter_value(iter, &bytes));
         value_of(n, model[n], value);
-        CHECK(bytes.size == VALUE_BYTES && memcmp(bytes.data, value, VALUE_BYTES) == 0,
-              "record %" PRIu64 " of the scan has other bytes", n);
+        REQUIRE(bytes.size == VALUE_BYTES && memcmp(bytes.data, value, VALUE_BYTES) == 0,
+                "record %" PRIu64 " of the scan has other bytes", n);
         MUST(lore_iter_next(iter));
     }
-    CHECK(!lore_iter_valid(iter), "the scan goes on after the last record");
+    REQUIRE(!lore_iter_valid(iter), "the scan goes on after the last record");
     lore_iter_destroy(iter);
 }
 
@@ -270,14 +236,14 @@ static void check_space(lore_store *store, const char *when) {
     uint64_t space = stats.table_bytes + stats.blob_bytes + stats.row_bytes;
     printf("%s: %.1f MiB of segments, %.1f MiB live: %.2f x\n", when, (double)space / 1048576,
            (double)live / 1048576, (double)space / (double)live);
-    CHECK((double)space <= 1.5 * (double)live, "space over 1.5 x live");
+    REQUIRE((double)space <= 1.5 * (double)live, "space over 1.5 x live");
 }
 
 static void churn(void) {
     uint64_t random = seed;
     versions = calloc(records, 1);
     saved = calloc(records, 1);
-    if (versions == NULL || saved == NULL) exit(1);
+    CHECK(versions != NULL && saved != NULL);
     memset(saved, 1, records); /* touch the pages before the base is measured */
     memset(versions, 1, records);
     memset(versions, 0, records);
@@ -303,7 +269,7 @@ static void churn(void) {
     check_space(store, "before compact");
     printf("%" PRIu64 " steps of 1 MiB, the largest read and wrote %.2f MiB\n", steps,
            (double)step_bytes_max / 1048576);
-    CHECK(step_bytes_max <= 2u << 20, "a step read and wrote more than 2 MiB");
+    REQUIRE(step_bytes_max <= 2u << 20, "a step read and wrote more than 2 MiB");
     check_all(store, NULL, versions);
     lore_snapshot *snapshot;
     MUST(lore_snapshot_open(store, "round-3", &snapshot));
@@ -312,7 +278,7 @@ static void churn(void) {
     stage("content equals the model");
     uint64_t blocks = median_blocks(store, &random);
     printf("blocks fetched by a point read: median %" PRIu64 "\n", blocks);
-    CHECK(blocks <= 2, "more than 2 blocks at the median");
+    REQUIRE(blocks <= 2, "more than 2 blocks at the median");
     MUST(lore_compact(store, NULL, NULL));
     stage("compacted");
     check_space(store, "after compact");
@@ -349,7 +315,8 @@ static void fill_memory(uint64_t n, lore_memory *memory, char id[32], char sessi
 
 static void load_memories(lore_store *store) {
     static lore_memory group[GROUP];
-    /* A group in the memtable and on its way to the log must fit the budget beside everything else. */
+    /* A group in the memtable and on its way to the log must fit the budget beside everything else.
+     */
     size_t group_size = budget_mib < 16 ? GROUP / 4 : GROUP;
     static char ids[GROUP][32], sessions[GROUP][32], texts[GROUP][VALUE_BYTES];
     for (uint64_t n = 0; n < records;) {
@@ -368,9 +335,9 @@ static void expect_memory(lore_store *store, uint64_t n) {
     lore_record *record;
     MUST(lore_memory_get(store, NULL, wanted.id, LORE_READ_NO_ACCESS, &record));
     const lore_memory *got = lore_record_memory(record);
-    CHECK(got->text.size == VALUE_BYTES && memcmp(got->text.data, text, VALUE_BYTES) == 0 &&
-              got->position == wanted.position,
-          "memory %" PRIu64 " differs", n);
+    REQUIRE(got->text.size == VALUE_BYTES && memcmp(got->text.data, text, VALUE_BYTES) == 0 &&
+                got->position == wanted.position,
+            "memory %" PRIu64 " differs", n);
     lore_record_destroy(record);
 }
 
@@ -391,9 +358,9 @@ static void check_filter(lore_store *store, uint64_t *random) {
     uint64_t blocks = stats_of(store).blocks_read - before;
     printf("a filter for %zu of %" PRIu64 " memories fetched %" PRIu64 " blocks\n",
            lore_results_count(results), records, blocks);
-    CHECK(lore_results_count(results) == 100, "the filter found %zu of 100",
-          lore_results_count(results));
-    CHECK(blocks < 100, "100 blocks or more");
+    REQUIRE(lore_results_count(results) == 100, "the filter found %zu of 100",
+            lore_results_count(results));
+    REQUIRE(blocks < 100, "100 blocks or more");
     lore_results_destroy(results);
 }
 
@@ -411,7 +378,7 @@ static void memories(void) {
     stage("compacted");
     lore_verify_report report = {0};
     MUST(lore_verify(store, NULL, NULL, NULL, &report));
-    CHECK(report.memories == records, "verify saw %" PRIu64 " memories", report.memories);
+    REQUIRE(report.memories == records, "verify saw %" PRIu64 " memories", report.memories);
     stage("verified");
     lore_memory_iter *iter;
     MUST(lore_memory_iter_create(store, NULL, LORE_READ_EMBEDDINGS, &iter));
@@ -423,7 +390,7 @@ static void memories(void) {
         lore_record_destroy(record);
     }
     lore_memory_iter_destroy(iter);
-    CHECK(count == records, "the scan saw %" PRIu64 " memories", count);
+    REQUIRE(count == records, "the scan saw %" PRIu64 " memories", count);
     stage("all read in order of id");
     for (unsigned i = 0; i < 3; i++)
         check_filter(store, &random);
@@ -436,7 +403,7 @@ static void memories(void) {
 }
 
 int main(int argc, char **argv) {
-    const char *dir = "/tmp";
+    const char *dir = NULL;
     if (argc < 2) return 2;
     for (int i = 2; i + 1 < argc; i += 2) {
         if (strcmp(argv[i], "--records") == 0)
@@ -451,7 +418,7 @@ int main(int argc, char **argv) {
             return 2;
     }
     if (records < 1000) return 2;
-    snprintf(store_path, sizeof store_path, "%s/lore-scale-%ld", dir, (long)getpid());
+    MUST(scratch_folder(dir, "scale", store_path));
     printf("%s: %" PRIu64 " records, budget %" PRIu64 " MiB, seed %" PRIu64 ", in %s\n", argv[1],
            records, budget_mib, seed, store_path);
     began = now();
@@ -461,7 +428,5 @@ int main(int argc, char **argv) {
         memories();
     else
         return 2;
-    char command[600];
-    snprintf(command, sizeof command, "rm -rf '%s'", store_path);
-    return system(command) == 0 ? 0 : 1;
+    return 0;
 }

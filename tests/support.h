@@ -16,19 +16,29 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lore.h"
+#include "vfs/scratch.h"
 
 #define SKIPPED 77 /* exit status that meson counts as a test that could not run here */
 
 static inline void check_failed(const char *file, int line, const char *what, const char *why) {
     fprintf(stderr, "FAILED: %s:%d: %s: %s\n", file, line, what, why);
     fflush(NULL);
+    scratch_clear();
     _exit(1);
 }
 
 #define CHECK(condition)                                                                           \
     do {                                                                                           \
         if (!(condition)) check_failed(__FILE__, __LINE__, #condition, "does not hold");           \
+    } while (0)
+
+/* CHECK with words of its own, as for printf. */
+#define REQUIRE(condition, ...)                                                                    \
+    do {                                                                                           \
+        char why[600];                                                                             \
+        if (condition) break;                                                                      \
+        snprintf(why, sizeof why, __VA_ARGS__);                                                    \
+        check_failed(__FILE__, __LINE__, #condition, why);                                         \
     } while (0)
 
 static inline void check_status(const char *file, int line, const char *what, lore_status status,
@@ -65,7 +75,7 @@ static inline void sleep_us(uint64_t us) {
     nanosleep(&wait, NULL);
 }
 
-#define TEST_PATH_BYTES 512
+#define TEST_PATH_BYTES PATH_BYTES_MAX
 
 /* "--seed N" among the arguments, else the clock's; printed either way. */
 static inline uint64_t seed_of(int argc, char **argv) {
@@ -85,9 +95,7 @@ static inline void remove_tree(const char *path) {
 
 /* A new folder, on a RAM disk where there is one. */
 static inline void make_folder(char path[TEST_PATH_BYTES], const char *name) {
-    const char *root = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-    snprintf(path, TEST_PATH_BYTES, "%s/lore-%s-XXXXXX", root, name);
-    if (mkdtemp(path) == NULL) check_failed(__FILE__, __LINE__, path, "no folder could be made");
+    MUST(scratch_folder(NULL, name, path));
 }
 
 /* Eight bytes, most significant first: their order is that of the numbers. */

@@ -4,6 +4,7 @@
 #include "catalog/catalog_testing.h"
 
 #include "catalog/lmdb_check.h"
+#include "vfs/scratch.h"
 
 #define LMDB_PATH TEST_DIR "/catalog.mdb"
 
@@ -455,10 +456,8 @@ static void note_fault(void *context, const char *file, uint64_t offset, const c
 
 static void it_works_on_a_real_disk(void **state) {
     (void)state;
-    const char *base = getenv("TMPDIR");
     char dir[PATH_BYTES_MAX];
-    (void)snprintf(dir, sizeof dir, "%s/lore-catalog-XXXXXX", base != NULL ? base : "/tmp");
-    assert_non_null(mkdtemp(dir));
+    assert_ok(scratch_folder(NULL, "catalog", dir));
     struct catalog_disk disk;
     catalog_disk_open(&disk);
     disk.config.env = env_posix();

@@ -10,16 +10,18 @@
 
 #include "base/testing.h"
 #include "catalog/lmdb_check.h"
+#include "vfs/scratch.h"
 
 #define MAP_BYTES (UINT64_C(16) << 20)
 
-static char path[256];
+static char path[PATH_BYTES_MAX];
 
 static int set_up(void **state) {
     (void)state;
-    const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-    (void)snprintf(path, sizeof path, "%s/lore-lmdb-check-XXXXXX", base);
-    int fd = mkstemp(path);
+    char folder[PATH_BYTES_MAX];
+    if (scratch_folder(NULL, "lmdb-check", folder) != LORE_OK) return 1;
+    if (path_join(path, folder, "lmdb") != LORE_OK) return 1;
+    int fd = open(path, O_WRONLY | O_CREAT, 0600);
     return fd < 0 || close(fd) != 0;
 }
 

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/testing.h"
-#include "vfs/env.h"
+#include "vfs/scratch.h"
 
 static const lore_env *env;
 static struct fs *fs;
@@ -24,9 +24,7 @@ static int set_up(void **state) {
     env = env_posix();
     fs = env->fs;
     sys = env->sys;
-    const char *base = getenv("TMPDIR");
-    snprintf(root, sizeof root, "%s/lore-env-XXXXXX", base != NULL ? base : "/tmp");
-    return mkdtemp(root) == NULL;
+    return scratch_folder(NULL, "env", root) != LORE_OK;
 }
 
 static int tear_down(void **state) {

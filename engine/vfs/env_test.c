@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/testing.h"
-#include "vfs/env.h"
+#include "vfs/scratch.h"
 
 static char root[PATH_BYTES_MAX];
 
@@ -46,9 +46,7 @@ static lore_status broken_unlink(struct fs *fs, const char *path) {
 
 static int set_up(void **state) {
     (void)state;
-    const char *base = getenv("TMPDIR");
-    snprintf(root, sizeof root, "%s/lore-env-XXXXXX", base != NULL ? base : "/tmp");
-    if (mkdtemp(root) == NULL) return 1;
+    if (scratch_folder(NULL, "env", root) != LORE_OK) return 1;
     test_allocator_init(&counted);
     broken_ops = *env_posix()->fs->ops;
     broken_ops.rename = broken_rename;
