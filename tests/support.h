@@ -88,9 +88,7 @@ static inline uint64_t seed_of(int argc, char **argv) {
 }
 
 static inline void remove_tree(const char *path) {
-    char command[TEST_PATH_BYTES + 32];
-    snprintf(command, sizeof command, "rm -rf '%s'", path);
-    if (system(command) != 0) fprintf(stderr, "%s is left behind\n", path);
+    MUST(fs_remove_tree(env_posix(), path));
 }
 
 /* A new folder, on a RAM disk where there is one. */
