@@ -109,7 +109,6 @@ lore_status store_allocate(const lore_options *given, const struct store_hooks *
     store->options = options;
     store->options.env = env;
     memcpy(store->path, path, strlen(path) + 1);
-    store->process_id = env->sys->ops->process_id(env->sys);
     store->logger = (struct logger){options.log, options.log_context, options.log_level};
     if (hooks != NULL) store->hooks = *hooks;
     budget_init(&store->budget, options.memory_budget);
@@ -124,6 +123,7 @@ lore_status store_allocate(const lore_options *given, const struct store_hooks *
         mem_put(host, store, sizeof *store);
         return status;
     }
+    fork_guard_init(&store->fork_guard, env);
     *out = store;
     return LORE_OK;
 }
@@ -153,6 +153,7 @@ void store_free(lore_store *store) {
     }
     if (store->lock != NULL) env->fs->ops->unlock(env->fs, store->lock);
     if (store->hooks.destroy != NULL) store->hooks.destroy(store->hooks.context);
+    fork_guard_free(&store->fork_guard, env);
     mem_put(env->allocator, store, sizeof *store);
 }
 
@@ -392,7 +393,7 @@ lore_status store_close(lore_store *store) {
 
 lore_status store_check(lore_store *store, bool writing) {
     if (store == NULL) return fail(LORE_MISUSE, "the store is NULL");
-    if (store->env->sys->ops->process_id(store->env->sys) != store->process_id)
+    if (fork_guard_is_child(&store->fork_guard, store->env))
         return fail(LORE_MISUSE, "%s: opened before fork(), used in the child; open it anew",
                     store->path);
     if (!writing) return LORE_OK;

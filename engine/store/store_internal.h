@@ -9,6 +9,7 @@
 #include "segment/file_pool.h"
 #include "store/layout.h"
 #include "store/store.h"
+#include "vfs/fork_guard.h"
 #include "wal/log_reader.h"
 #include "wal/log_writer.h"
 
@@ -91,7 +92,7 @@ struct lore_store {
     uint64_t generation;
     bool sealed;                   /* a backup */
     bool building;                 /* of lore_generation_begin: publish switches CURRENT */
-    uint64_t process_id;
+    struct fork_guard fork_guard;
     struct logger logger;
     struct store_hooks hooks;
     struct facts_record facts;

@@ -102,6 +102,10 @@ struct sys_ops {
     uint64_t (*monotonic_us)(struct sys *sys);
     lore_status (*random)(struct sys *sys, void *data, size_t size);
     uint64_t (*process_id)(struct sys *sys);
+    /* A byte that is 1 here and 0 in every child forked from now on, or NULL. For fork_guard.h alone;
+     * an environment may lack both. */
+    const volatile uint8_t *(*fork_mark)(struct sys *sys);
+    void (*fork_mark_free)(struct sys *sys, const volatile uint8_t *mark);
     void (*host_name)(struct sys *sys, char *name, size_t size);
 
     lore_status (*mutex_create)(struct sys *sys, struct mutex **mutex);

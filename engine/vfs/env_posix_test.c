@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/testing.h"
+#include "vfs/fork_guard.h"
 #include "vfs/scratch.h"
 
 static const lore_env *env;
@@ -322,6 +323,41 @@ static void clocks_and_names(void **state) {
     assert_true(strlen(cut) < sizeof cut);
 }
 
+static bool child_of(struct fork_guard *guard, const lore_env *of) {
+    pid_t child = fork();
+    if (child == 0) {
+        bool refused = fork_guard_is_child(guard, of);
+        pid_t grandchild = refused ? fork() : -1;
+        if (grandchild == 0) _exit(fork_guard_is_child(guard, of) ? 0 : 1);
+        int result = 1;
+        if (grandchild > 0) (void)waitpid(grandchild, &result, 0);
+        _exit(result == 0 ? 0 : 1);
+    }
+    int result;
+    assert_int_equal(waitpid(child, &result, 0), child);
+    return result == 0;
+}
+
+static void a_forked_child_is_told_apart(void **state) {
+    (void)state;
+    struct sys_ops without_marks = *sys->ops;
+    without_marks.fork_mark = NULL;
+    struct sys plain_sys = {&without_marks};
+    const lore_env plain = {env->allocator, env->fs, &plain_sys};
+    const lore_env *const envs[] = {env, &plain};
+    for (size_t i = 0; i < 2; i++) {
+        struct fork_guard guard, second;
+        fork_guard_init(&guard, envs[i]);
+        fork_guard_init(&second, envs[i]);
+        assert_false(fork_guard_is_child(&guard, envs[i]));
+        assert_true(child_of(&guard, envs[i]));
+        fork_guard_free(&guard, envs[i]);
+        assert_false(fork_guard_is_child(&second, envs[i]));
+        assert_true(child_of(&second, envs[i]));
+        fork_guard_free(&second, envs[i]);
+    }
+}
+
 static void random_fills_all_of_it(void **state) {
     (void)state;
     uint8_t a[1000] = {0}, b[1000] = {0};
@@ -418,6 +454,7 @@ int main(void) {
         cmocka_unit_test(an_unlock_frees_although_a_child_shares_it),
         cmocka_unit_test(native_paths_are_the_paths),
         cmocka_unit_test(clocks_and_names),
+        cmocka_unit_test(a_forked_child_is_told_apart),
         cmocka_unit_test(random_fills_all_of_it),
         cmocka_unit_test(threads_wait_for_each_other),
         cmocka_unit_test(waits_end_when_their_time_is_out),

@@ -9,12 +9,14 @@
  * are asserted.
  */
 #define LORE_MAY_CALL_THE_SYSTEM
+#define _DEFAULT_SOURCE /* madvise */
 #include "vfs/posix.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
@@ -82,6 +84,30 @@ static lore_status random_bytes(struct sys *sys, void *data, size_t size) {
 static uint64_t process_id(struct sys *sys) {
     (void)sys;
     return (uint64_t)getpid();
+}
+
+static size_t page_bytes(void) {
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static const volatile uint8_t *fork_mark(struct sys *sys) {
+    (void)sys;
+#ifdef MADV_WIPEONFORK /* Linux 4.14 */
+    uint8_t *page =
+        mmap(NULL, page_bytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED) return NULL;
+    if (madvise(page, page_bytes(), MADV_WIPEONFORK) == 0) {
+        *page = 1;
+        return page;
+    }
+    (void)munmap(page, page_bytes());
+#endif
+    return NULL;
+}
+
+static void fork_mark_free(struct sys *sys, const volatile uint8_t *mark) {
+    (void)sys;
+    (void)munmap((void *)(uintptr_t)mark, page_bytes());
 }
 
 static void host_name(struct sys *sys, char *name, size_t size) {
@@ -238,6 +264,8 @@ static const struct sys_ops posix_sys_ops = {
     .monotonic_us = monotonic_us,
     .random = random_bytes,
     .process_id = process_id,
+    .fork_mark = fork_mark,
+    .fork_mark_free = fork_mark_free,
     .host_name = host_name,
     .mutex_create = mutex_create,
     .mutex_destroy = mutex_destroy,
