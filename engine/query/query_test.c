@@ -98,6 +98,54 @@ static void bytes_are_found_in_texts(void **state) {
     }
 }
 
+/* Needles of any length, in texts that nearly repeat, and nearly there. */
+static void long_needles_are_found(void **state) {
+    (void)state;
+    uint64_t random = test_seed();
+    size_t hits = 0;
+    for (int round = 0; round < 6000; round++) {
+        char bytes[400], needle[200];
+        size_t size = 200 + below(&random, 201), wanted = 1 + below(&random, 200);
+        size_t period = 1 + below(&random, 90);
+        for (size_t i = 0; i < size; i++)
+            bytes[i] = i < period ? "abAB"[below(&random, 4)] : bytes[i - period];
+        for (uint64_t i = below(&random, 3); i > 0; i--)
+            bytes[below(&random, size)] = 'b';
+        memcpy(needle, bytes + below(&random, size - wanted + 1), wanted);
+        if (below(&random, 2) == 0) needle[below(&random, wanted)] = 'A';
+        if (below(&random, 2) == 0) bytes[below(&random, size)] = 'a';
+        for (int ignore = 0; ignore < 2; ignore++) {
+            bool found = plain_contains(slice(bytes, size), slice(needle, wanted), ignore);
+            hits += found;
+            assert_int_equal(text_contains(slice(bytes, size), slice(needle, wanted), ignore),
+                             found);
+        }
+    }
+    assert_in_range(hits, 1500, 10500);
+}
+
+/* For the product of both lengths this would not end. */
+static void a_long_needle_takes_the_time_of_its_length(void **state) {
+    (void)state;
+    const size_t size = 2u << 20, half = size / 2;
+    char *text = malloc(size);
+    assert_non_null(text);
+    memset(text, 'a', size);
+    for (int ignore = 0; ignore < 2; ignore++) {
+        static const size_t places[] = {0, 1, 2, 3};
+        for (size_t i = 0; i < 4; i++) {
+            char *needle = malloc(half);
+            assert_non_null(needle);
+            memset(needle, 'a', half);
+            needle[places[i] * (half - 1) / 3] = 'b';
+            assert_false(text_contains(slice(text, size), slice(needle, half), ignore));
+            free(needle);
+        }
+        assert_true(text_contains(slice(text, size), slice(text, half), ignore));
+    }
+    free(text);
+}
+
 /* ---- against the plain way ---- */
 
 static void fill(uint64_t *random, size_t changes) {
@@ -522,6 +570,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         WITH_STORE(bad_queries_are_refused),
         cmocka_unit_test(bytes_are_found_in_texts),
+        cmocka_unit_test(long_needles_are_found),
+        cmocka_unit_test(a_long_needle_takes_the_time_of_its_length),
         WITH_STORE(every_operator_on_every_attribute),
         WITH_STORE(random_queries),
         WITH_STORE(turns_by_conditions),
