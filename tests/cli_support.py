@@ -73,10 +73,11 @@ def sample_store():
     return jrun("import", SAMPLE)
 
 
-def wait_for_writer(child):
+def wait_for_writer(child, *args):
     """Until the child holds the lock and has said so: the text in LOCK follows the lock a moment later."""
     for _ in range(600):
-        owner = jrun("status")["lock_owner"]
+        done = subprocess.run([LORE, "status", "--json", *args], capture_output=True, env=environment(), timeout=60)
+        owner = json.loads(done.stdout).get("lock_owner")
         if owner and str(child.pid) in owner:
             return
         time.sleep(0.05)

@@ -74,6 +74,8 @@ int fail_status(struct cli *cli, lore_status status, const char *format, ...)
 int fail_errno(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* source_open failed on `path`; errno says why. */
 int fail_input(struct cli *cli, const char *path);
+/* The store has no embedding space of that name. */
+int fail_no_space(struct cli *cli, const char *name);
 /* A signal asked to stop. The sentence says what was done until then, and may be empty. */
 int fail_interrupted(struct cli *cli, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

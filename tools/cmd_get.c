@@ -1,6 +1,7 @@
 /* cmd_get.c - `lore get ID...`: memories in full. With --json one id gives the memory itself, and
  * several give {"memories":[..],"count":N,"not_found":[..]}. */
 #include "commands.h"
+#include "filters.h"
 #include "record_json.h"
 #include "show.h"
 
@@ -25,12 +26,9 @@ static int show(struct getting *getting, const lore_memory *memory) {
 
 static int get_one(struct getting *getting, const char *id) {
     struct cli *cli = getting->cli;
-    unsigned flags = 0;
-    if (args_flag(&cli->args, "embeddings")) flags |= LORE_READ_EMBEDDINGS;
-    if (args_flag(&cli->args, "no-access")) flags |= LORE_READ_NO_ACCESS;
-    if (args_flag(&cli->args, "expired")) flags |= LORE_READ_EXPIRED;
     lore_record *record = NULL;
-    lore_status status = lore_memory_get(getting->store, NULL, lore_slice_of(id), flags, &record);
+    lore_status status =
+        lore_memory_get(getting->store, NULL, lore_slice_of(id), read_flags(cli), &record);
     if (status == LORE_NOT_FOUND) {
         struct json_writer writer = {.out = &getting->missing, .comma = getting->missing.size > 0};
         if (text_is_utf8(id, strlen(id))) jw_cstring(&writer, id);

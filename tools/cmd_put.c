@@ -82,11 +82,7 @@ static int read_embedding(struct cli *cli, const struct space_list *spaces, cons
     memcpy(name, given, size);
     name[size] = 0;
     const struct space *space = space_list_find(spaces, name);
-    if (space == NULL) {
-        fail_with(cli, EXIT_NOT_FOUND, LORE_NOT_FOUND, "the store has no space \"%s\"", name);
-        return fail_next(cli, "lore init --memory-path %s --space name=%s,dims=N",
-                         quoted(cli, memory_path(cli)), name);
-    }
+    if (space == NULL) return fail_no_space(cli, name);
     embedding->space = lore_slice_of(name);
     struct text error = {0};
     bool fine = vector_read(equals + 1, &space->spec, pool, &embedding->data, &error);

@@ -33,9 +33,7 @@ static int read_options(struct cli *cli, lore_query *query, struct filters *filt
     query->limit = (size_t)limit;
     query->offset = (size_t)offset;
     query->ignore_ascii_case = args_flag(args, "ignore-case");
-    if (args_flag(args, "embeddings")) query->flags |= LORE_READ_EMBEDDINGS;
-    if (args_flag(args, "no-access")) query->flags |= LORE_READ_NO_ACCESS;
-    if (args_flag(args, "expired")) query->flags |= LORE_READ_EXPIRED;
+    query->flags |= read_flags(cli);
     if (args->operands_count == 1) query->substring = lore_slice_of(args->operands[0]);
     return read_order(cli, query);
 }
@@ -48,9 +46,7 @@ static int choose_space(struct cli *cli, const struct space_list *spaces,
         return fail_usage(cli, "the store has %zu spaces: choose one with --space", spaces->count);
     }
     *space = name == NULL ? spaces->spaces[0] : space_list_find(spaces, name);
-    if (*space != NULL) return 0;
-    fail_with(cli, EXIT_NOT_FOUND, LORE_NOT_FOUND, "the store has no space \"%s\"", name);
-    return fail_next(cli, "lore status --memory-path %s", quoted(cli, memory_path(cli)));
+    return *space != NULL ? 0 : fail_no_space(cli, name);
 }
 
 static int read_vector(struct cli *cli, const struct space_list *spaces, struct pool *pool,

@@ -179,8 +179,7 @@ int export_npy(struct cli *cli, lore_store *store, const char *name, FILE *out,
     struct npy npy = {.cli = cli, .out = out, .space = space_list_find(&spaces, name)};
     int code;
     if (npy.space == NULL) {
-        fail_with(cli, EXIT_NOT_FOUND, LORE_NOT_FOUND, "the store has no space \"%s\"", name);
-        code = fail_next(cli, "lore status --memory-path %s", quoted(cli, memory_path(cli)));
+        code = fail_no_space(cli, name);
     } else {
         code = npy_header(&npy);
         if (code == 0)

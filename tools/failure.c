@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "interrupt.h"
 #include "jsonwrite.h"
 #include "source.h"
 
@@ -124,6 +125,7 @@ static void suggest_errno(struct cli *cli, int error) {
 
 int fail_errno(struct cli *cli, const char *format, ...) {
     int error = errno;
+    if (error == EINTR && interrupt_pending()) return fail_interrupted(cli, "the output is cut");
     bool full = error == ENOSPC || error == EDQUOT;
     va_list arguments;
     va_start(arguments, format);
@@ -155,6 +157,14 @@ int fail_input(struct cli *cli, const char *path) {
     fail_with(cli, EXIT_USAGE, LORE_INVALID, "%s is a device without an end, not a file or a pipe",
               path);
     return fail_next(cli, "lore %s FILE, or PROGRAM | lore %s -", verb_of(cli), verb_of(cli));
+}
+
+int fail_no_space(struct cli *cli, const char *name) {
+    fail_with(cli, EXIT_NOT_FOUND, LORE_NOT_FOUND, "the store has no space \"%s\"", name);
+    const char *path = quoted(cli, memory_path(cli));
+    return fail_next(
+        cli, "lore status --memory-path %s, or lore init --memory-path %s --space name=%s,dims=N",
+        path, path, quoted(cli, name));
 }
 
 int fail_interrupted(struct cli *cli, const char *format, ...) {

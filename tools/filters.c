@@ -33,6 +33,14 @@ int parse_count_option(struct cli *cli, const char *option, uint64_t fallback, u
                       INT64_MAX);
 }
 
+unsigned read_flags(const struct cli *cli) {
+    unsigned flags = 0;
+    if (args_flag(&cli->args, "embeddings")) flags |= LORE_READ_EMBEDDINGS;
+    if (args_flag(&cli->args, "no-access")) flags |= LORE_READ_NO_ACCESS;
+    if (args_flag(&cli->args, "expired")) flags |= LORE_READ_EXPIRED;
+    return flags;
+}
+
 int filters_read(struct cli *cli, struct filters *filters) {
     static const char *const texts[] = {"kind",  "layer",   "tier", "status", "user",
                                         "agent", "session", "role", "tag",    NULL};

@@ -37,6 +37,9 @@ struct filters {
 /* From the command line. 0 or the exit code of a failure. The slices point into the arguments. */
 int filters_read(struct cli *cli, struct filters *filters);
 
+/* LORE_READ_ flags of --embeddings, --no-access and --expired. */
+unsigned read_flags(const struct cli *cli);
+
 int parse_time_option(struct cli *cli, const char *option, const char *value, int direction,
                       int64_t *time_us);
 /* A decimal number from 0 to 1. */

@@ -114,7 +114,7 @@ enum source_result source_line(struct source *source, size_t size_max, const cha
     for (;;) {
         if (interrupt_pending()) return SOURCE_INTERRUPTED;
         size_t have = source->end - source->begin;
-        char *start = source->buffer + source->begin;
+        char *start = have == 0 ? source->buffer : source->buffer + source->begin;
         char *found = have == source->scanned
                           ? NULL
                           : memchr(start + source->scanned, '\n', have - source->scanned);
