@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""format_reader.py, written from docs/format.md alone, against the engine.
+"""The package format_reader, written from docs/format.md alone, against the engine.
 
 Usage: format_reader_test.py PAGE                  decodes the vectors of the page
        format_reader_test.py PAGE LORE MAKER       also compares stores with `lore dump --canonical`
@@ -17,10 +17,12 @@ import tempfile
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 try:
-    import format_reader as reader
+    import lz4.block
+    import xxhash
 except ImportError as error:
     print(f"skipped: {error} (Debian: python3-xxhash, python3-lz4)")
     sys.exit(77)
+import format_reader as reader
 
 SEED = int(os.environ.get("LORE_TEST_SEED", "1"))
 CLOCK = 1700000000000000
