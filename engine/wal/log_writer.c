@@ -143,8 +143,8 @@ lore_status log_writer_reserve(struct log_writer *writer, size_t records, uint64
 
 lore_status log_writer_add(struct log_writer *writer, enum log_record_kind kind, int64_t time_us,
                            lore_slice payload, uint64_t *offset) {
-    assert(!writer->closed);
     if (writer->failed != LORE_OK) return failed_before(writer);
+    assert(!writer->closed);
     if (payload.size > UINT32_MAX) {
         return fail(LORE_TOO_BIG, "%s: a record of %zu bytes", writer->path, payload.size);
     }
@@ -277,8 +277,8 @@ lore_status log_writer_promise(struct log_writer *writer, int64_t time_us) {
 }
 
 lore_status log_writer_close(struct log_writer *writer, int64_t time_us) {
-    assert(!writer->closed);
     if (writer->failed != LORE_OK) return failed_before(writer);
+    assert(!writer->closed);
     TRY(log_writer_sync(writer));
     TRY(write_promise(writer, LOG_PROMISE, time_us));
     TRY(log_writer_sync(writer));

@@ -108,6 +108,24 @@ static void any_other_failure_is_final(void **state) {
     }
 }
 
+/* Its last record is written by then: those who come later get the failure all the same. */
+static void a_close_that_fails_at_its_end_is_final_too(void **state) {
+    (void)state;
+    struct log_disk disk;
+    log_disk_open(&disk, 1 << 16);
+    struct log_writer *writer;
+    assert_ok(log_test_create(&disk, &writer));
+    assert_ok(log_test_append(writer, 0));
+    struct fault_plan plan = {FAULT_TRUNCATE, 0, false, LORE_IO, NULL};
+    fs_fault_set_plan(disk.fault, &plan);
+    assert_int_equal(log_writer_close(writer, 0), LORE_IO);
+    fs_fault_set_plan(disk.fault, NULL);
+    assert_int_equal(log_test_append(writer, 1), LORE_IO);
+    assert_int_equal(log_writer_close(writer, 0), LORE_IO);
+    log_writer_destroy(writer);
+    log_disk_close(&disk);
+}
+
 static void a_reopened_log_goes_on(void **state) {
     (void)state;
     struct log_disk disk;
@@ -286,6 +304,7 @@ int main(void) {
         cmocka_unit_test(an_idle_log_does_not_grow),
         cmocka_unit_test(a_full_disk_is_not_final),
         cmocka_unit_test(any_other_failure_is_final),
+        cmocka_unit_test(a_close_that_fails_at_its_end_is_final_too),
         cmocka_unit_test(a_reopened_log_goes_on),
         cmocka_unit_test(each_call_may_fail),
         cmocka_unit_test(each_allocation_may_fail),
