@@ -167,6 +167,44 @@ static void reserve_on_a_full_disk(void) {
     disk_close();
 }
 
+/* ---- arguments ---- */
+
+/* A slice at NULL that claims bytes crashed; in a batch it must leave nothing behind. */
+static void slices_at_null(void) {
+    disk_open(0);
+    lore_options options;
+    options_for(&options);
+    lore_store *store = open_with(&options);
+    lore_slice none = {NULL, 5}, key = lore_slice_of("key");
+    MUST_BE(lore_put(store, 1, none, key), LORE_INVALID);
+    MUST_BE(lore_put(store, 1, key, none), LORE_INVALID);
+    MUST_BE(lore_delete(store, 1, none), LORE_INVALID);
+    MUST_BE(lore_delete_range(store, 1, none, key), LORE_INVALID);
+    MUST_BE(lore_delete_range(store, 1, key, none), LORE_INVALID);
+    MUST_BE(lore_write(store, NULL, NULL), LORE_INVALID);
+    MUST_BE(lore_space_create(store, "space", NULL), LORE_INVALID);
+    lore_range range = {.lower = none};
+    lore_iter *iter;
+    MUST_BE(lore_iter_create(store, NULL, 1, &range, &iter), LORE_INVALID);
+    MUST(lore_iter_create(store, NULL, 1, NULL, &iter));
+    MUST_BE(lore_iter_seek(iter, none), LORE_INVALID);
+    lore_iter_destroy(iter);
+    lore_batch *batch;
+    MUST(lore_batch_create(store, &batch));
+    MUST(lore_batch_put(batch, 1, key, key));
+    MUST_BE(lore_batch_put(batch, 1, key, none), LORE_INVALID);
+    MUST_BE(lore_batch_require_absent(batch, 1, none), LORE_INVALID);
+    MUST(lore_write(store, batch, NULL));
+    lore_batch_destroy(batch);
+    lore_buffer value = {0};
+    MUST_BE(lore_get(store, NULL, 1, none, &value, NULL), LORE_INVALID);
+    MUST(lore_get(store, NULL, 1, key, &value, NULL));
+    CHECK(value.size == 3);
+    lore_buffer_free(&value);
+    MUST(lore_close(store));
+    disk_close();
+}
+
 /* ---- opening ---- */
 
 /* A log that was being created when the machine stopped: a reader takes it as not there. */
@@ -515,6 +553,7 @@ static const struct part {
     {"conditions_alone", conditions_alone},
     {"quota_of_memories", quota_of_memories},
     {"reserve_on_a_full_disk", reserve_on_a_full_disk},
+    {"slices_at_null", slices_at_null},
     {"reader_and_unborn_log", reader_and_unborn_log},
     {"newest_log_cut", newest_log_cut},
     {"reader_and_broken_chain", reader_and_broken_chain},

@@ -35,8 +35,15 @@ lore_status bytes_extend(struct bytes *bytes, size_t size, uint8_t **at) {
     return LORE_OK;
 }
 
+/* The one check of a slice that a caller gave: all of them come through here. */
+static lore_status check_content(const void *data, size_t size) {
+    if (data != NULL || size == 0) return LORE_OK;
+    return fail(LORE_INVALID, "a slice of %zu bytes at NULL", size);
+}
+
 lore_status bytes_append(struct bytes *bytes, const void *data, size_t size) {
     uint8_t *at;
+    TRY(check_content(data, size));
     TRY(bytes_extend(bytes, size, &at));
     if (size > 0) memcpy(at, data, size);
     return LORE_OK;
@@ -50,6 +57,7 @@ lore_status bytes_append_zeros(struct bytes *bytes, size_t size) {
 }
 
 lore_status bytes_set(struct bytes *bytes, lore_slice content) {
+    TRY(check_content(content.data, content.size));
     if (content.size > bytes->size) TRY(bytes_reserve(bytes, content.size - bytes->size));
     if (content.size > 0) memmove(bytes->data, content.data, content.size);
     bytes->size = content.size;

@@ -118,6 +118,7 @@ lore_status lore_batch_require_unchanged(lore_batch *batch, lore_keyspace keyspa
 
 lore_status lore_write(lore_store *store, lore_batch *batch, lore_commit *commit) {
     TRY(store_check(store, true));
+    if (batch == NULL) return fail(LORE_INVALID, "the batch is NULL");
     if (batch->store != store) return fail(LORE_MISUSE, "the batch belongs to another store");
     return store_commit(store, &batch->batch, commit, NULL);
 }

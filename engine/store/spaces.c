@@ -224,6 +224,8 @@ static bool same_spec(const struct space_entry *entry, const lore_space_spec *sp
 lore_status lore_space_create(lore_store *store, const char *name_text,
                               const lore_space_spec *spec) {
     TRY(store_check(store, true));
+    if (name_text == NULL || spec == NULL)
+        return fail(LORE_INVALID, "a space needs a name and a specification");
     TRY(spec_check(spec));
     lore_slice name = lore_slice_of(name_text);
     if (name.size == 0 || name.size > NAME_BYTES_MAX)

@@ -59,6 +59,8 @@ static lore_status append_entry(struct batch *batch, enum entry_kind kind, lore_
     if (value.size > BATCH_BYTES_MAX || header + room > BATCH_BYTES_MAX - payload->size) {
         return fail(LORE_TOO_BIG, "a batch of more than %u bytes", BATCH_BYTES_MAX);
     }
+    if (value.data == NULL && value.size > 0)
+        return fail(LORE_INVALID, "a value of %zu bytes at NULL", value.size);
     TRY(bytes_reserve(payload, header + room)); /* so that no append below can fail */
     TRY(bytes_append_zeros(payload, header));
     TRY(append_u8(payload, (uint8_t)kind));
