@@ -78,7 +78,8 @@ typedef enum lore_status {
     LORE_CORRUPTION = 2,  /* stored bytes fail their check; the message names file and offset */
     LORE_IO = 3,          /* the operating system failed a call; the message names file and errno */
     LORE_FULL = 4,        /* no space on the device, or the store's quota is reached */
-    LORE_LOCKED = 5,      /* another process holds the writer's lock; the message names its pid */
+    LORE_LOCKED = 5,      /* another process holds the writer's lock; the message names its pid.
+                           * A reader: the writer replaced files faster than they could be opened */
     LORE_TOO_BIG = 6,     /* a key, value or batch over its limit; nothing was written */
     LORE_CONFLICT = 7,    /* a condition of the batch does not hold; nothing was written */
     LORE_INVALID = 8,     /* an argument that no state of the store would make right */
@@ -133,8 +134,10 @@ typedef struct lore_env lore_env;
 
 typedef enum lore_durability {
     LORE_SYNC_FULL = 0,     /* durable before the call returns; one device flush for a group */
-    LORE_SYNC_INTERVAL = 1, /* synced every sync_interval_ms: a power cut may lose that much;
-                             * a crash of the process alone loses nothing */
+    LORE_SYNC_INTERVAL = 1, /* synced sync_interval_ms after the first commit that is not, or a
+                             * step of background work later; with LORE_BACKGROUND_STEPS at the
+                             * next lore_step or commit from then on. A power cut may lose that
+                             * much; a crash of the process alone loses nothing */
     LORE_SYNC_NONE = 2      /* synced at flush and close: a power cut may lose a memtable */
 } lore_durability;
 
@@ -169,7 +172,8 @@ typedef struct lore_options {
                                   * cache, filters, indexes, compaction and the catalog */
     lore_durability durability;  /* default LORE_SYNC_FULL */
     uint32_t sync_interval_ms;   /* default 60000; LORE_SYNC_INTERVAL only */
-    uint32_t lock_timeout_ms;    /* default 30000: how long an opener waits for the writer's lock */
+    uint32_t lock_timeout_ms;    /* default 30000: how long an opener waits for the writer's lock,
+                                  * and a reader for a moment of the writer's to open */
     uint32_t files_max;          /* default 64, at least 16: files held open at once by a writer.
                                   * A read-only handle keeps every file of its version open */
     lore_background background;  /* default LORE_BACKGROUND_THREAD */

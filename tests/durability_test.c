@@ -16,8 +16,9 @@
 
 #include "support.h"
 #include "vfs/fs_fault.h"
+#include "vfs/sched_sim.h"
 
-enum { FIRST = 1, SECOND = 2, LAST = 3 };
+enum { FIRST = 1, SECOND = 2, LAST = 3, FILLING = 4 };
 
 #define STORE   "store"
 #define COMMITS 260u
@@ -269,15 +270,153 @@ static void interval_is_kept(void) {
     printf("interval: durable by the chores of lore_step once it is over\n");
 }
 
-/* ---- how many flushes ---- */
-
-static const struct fault_plan syncs_of_all = {.calls = FAULT_SYNC, .at = UINT64_MAX};
-
 static lore_stats stats_of(lore_store *store) {
     lore_stats stats = {.struct_size = sizeof stats};
     MUST(lore_stats_get(store, &stats));
     return stats;
 }
+
+/* ---- the interval, by a clock of the test's own ---- */
+
+#define INTERVAL_US UINT64_C(40000)
+#define TIMED       600u
+/* A step of background work, a write under way, and the clock's leaps. */
+#define LATE_US_MAX  UINT64_C(20000)
+#define SLOW_CALL_US 150u
+
+struct timed {
+    struct disk disk;
+    struct sched_sim *sim;
+    lore_store *store;
+    uint64_t acknowledged_us[TIMED + 1]; /* of commit n */
+    uint64_t committed;
+    uint64_t latest_us; /* how late the device has been, beyond the interval */
+};
+
+static void slow_device(void *context, uint64_t number) {
+    struct sys *sys = context;
+    (void)number;
+    sys->ops->sleep_us(sys, SLOW_CALL_US);
+}
+
+static void timed_open(struct timed *timed, lore_background background) {
+    struct disk *disk = &timed->disk;
+    *timed = (struct timed){.committed = 0};
+    disk_create(disk);
+    MUST(sched_sim_create(env_posix()->allocator, random_next(&random_state), 0, &timed->sim));
+    disk->env.sys = sched_sim_sys(timed->sim);
+    fs_fault_on_change(disk->fault, slow_device, disk->env.sys);
+    lore_options options = options_for(disk, LORE_SYNC_INTERVAL);
+    options.sync_interval_ms = INTERVAL_US / 1000;
+    options.background = background;
+    MUST(lore_open(STORE, &options, &timed->store));
+}
+
+static void timed_close(struct timed *timed, const char *what) {
+    fs_fault_on_change(timed->disk.fault, NULL, NULL);
+    MUST(lore_close(timed->store));
+    check_after_cuts(&timed->disk, timed->committed, timed->committed);
+    sched_sim_destroy(timed->sim);
+    disk_destroy(&timed->disk);
+    printf("interval, %s: %" PRIu64 " us late at most\n", what, timed->latest_us);
+}
+
+static uint64_t timed_now(struct timed *timed) {
+    struct sys *sys = timed->disk.env.sys;
+    return sys->ops->monotonic_us(sys);
+}
+
+static void timed_commit(struct timed *timed) {
+    CHECK(timed->committed < TIMED);
+    commit_number(timed->store, ++timed->committed);
+    timed->acknowledged_us[timed->committed] = timed_now(timed);
+}
+
+/* A power cut now loses nothing that was acknowledged more than an interval ago, or hardly. */
+static void timed_check(struct timed *timed) {
+    uint64_t now_us = timed_now(timed);
+    uint64_t last = check_after_cut(&timed->disk, CUT_ALL_LOST, 0, timed->committed);
+    if (last == timed->committed) return;
+    uint64_t age_us = now_us - timed->acknowledged_us[last + 1];
+    if (age_us < INTERVAL_US) return;
+    if (age_us - INTERVAL_US > timed->latest_us) timed->latest_us = age_us - INTERVAL_US;
+    if (timed->latest_us > LATE_US_MAX)
+        fprintf(stderr, "commit %" PRIu64 " is lost, %" PRIu64 " us after it was acknowledged\n",
+                last + 1, age_us);
+    CHECK(timed->latest_us <= LATE_US_MAX);
+}
+
+static void interval_of_a_resting_store(void) {
+    struct timed timed;
+    timed_open(&timed, LORE_BACKGROUND_THREAD);
+    struct sys *sys = timed.disk.env.sys;
+    for (unsigned i = 0; i < 80; i++) {
+        timed_commit(&timed);
+        for (unsigned naps = (unsigned)random_below(&random_state, 60); naps > 0; naps--)
+            sys->ops->sleep_us(sys, 2000);
+        timed_check(&timed);
+    }
+    timed_close(&timed, "a store that rests");
+}
+
+/* The thread flushes and merges all the time, and somebody leads all the time. */
+static void interval_of_a_busy_store(void) {
+    struct timed timed;
+    timed_open(&timed, LORE_BACKGROUND_THREAD);
+    while (timed.committed < TIMED) {
+        timed_commit(&timed);
+        if (timed.committed % 12 == 0) timed_check(&timed);
+    }
+    CHECK(stats_of(timed.store).compactions > 5);
+    timed_close(&timed, "a store that flushes and merges");
+}
+
+static bool commit_and_check(void *context, const lore_progress *progress) {
+    struct timed *timed = context;
+    (void)progress;
+    if (timed->committed < TIMED && random_below(&random_state, 8) == 0) timed_commit(timed);
+    timed_check(timed);
+    return true;
+}
+
+static void interval_during_a_compaction(lore_background background, const char *what) {
+    struct timed timed;
+    timed_open(&timed, background);
+    timed_commit(&timed);
+    for (uint64_t n = 0; n < 2000; n++) { /* enough for many steps */
+        uint8_t key[8];
+        char value[1000];
+        for (size_t at = 0; at < sizeof value; at++)
+            value[at] = (char)random_next(&random_state);
+        MUST(lore_put(timed.store, FILLING, number_key(n, key), (lore_slice){value, sizeof value}));
+    }
+    MUST(lore_compact(timed.store, commit_and_check, &timed));
+    timed_close(&timed, what);
+}
+
+/* No thread: the next commit past the interval takes those before with it, and so does a step. */
+static void interval_without_a_thread(void) {
+    struct timed timed;
+    bool more;
+    timed_open(&timed, LORE_BACKGROUND_STEPS);
+    struct sys *sys = timed.disk.env.sys;
+    for (unsigned i = 0; i < 100; i++) {
+        timed_commit(&timed);
+        sys->ops->sleep_us(sys, random_below(&random_state, 2 * INTERVAL_US));
+        uint64_t before = timed.committed;
+        bool due = timed_now(&timed) - timed.acknowledged_us[before] >= INTERVAL_US;
+        if (i % 2 == 0)
+            timed_commit(&timed);
+        else
+            MUST(lore_step(timed.store, 4096, &more));
+        if (due) check_after_cut(&timed.disk, CUT_ALL_LOST, before, timed.committed);
+    }
+    timed_close(&timed, "without a thread");
+}
+
+/* ---- how many flushes ---- */
+
+static const struct fault_plan syncs_of_all = {.calls = FAULT_SYNC, .at = UINT64_MAX};
 
 static void put_memory(lore_store *store, uint64_t n) {
     char id[32], text[32];
@@ -447,5 +586,10 @@ int main(int argc, char **argv) {
     late_modes_keep_a_prefix(LORE_SYNC_NONE, "none");
     late_modes_keep_a_prefix(LORE_SYNC_INTERVAL, "interval");
     interval_is_kept();
+    interval_of_a_resting_store();
+    interval_of_a_busy_store();
+    interval_during_a_compaction(LORE_BACKGROUND_THREAD, "a compaction beside a thread");
+    interval_during_a_compaction(LORE_BACKGROUND_STEPS, "a compaction without a thread");
+    interval_without_a_thread();
     return 0;
 }

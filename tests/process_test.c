@@ -2,7 +2,8 @@
  * process_test.c - a store and several processes: readers beside a writer under load, the writer's
  * lock, fork, read-only media.
  *
- *   process_test [--refreshes N] [PART]...      parts: readers threads lock fork media backup
+ *   process_test [--refreshes N] [--openings N] [PART]...
+ *   parts: readers threads openings lock fork media catalog backup
  *
  * The writer of these tests commits batch n = 1, 2, 3 ... and then says so in shared memory:
  *
@@ -43,7 +44,7 @@ static struct shared *shared;
 static pid_t parent;
 static char folder[TEST_PATH_BYTES];
 static char path[TEST_PATH_BYTES + 16], backup_path[TEST_PATH_BYTES + 16];
-static uint64_t refreshes = 150;
+static uint64_t refreshes = 150, openings = 100;
 
 static lore_status open_at(const char *where, bool read_only, uint32_t lock_timeout_ms,
                            lore_store **store) {
@@ -90,6 +91,19 @@ static void wait_for(pid_t pid, const _Atomic uint64_t *value, uint64_t wanted) 
         CHECK(waitpid(pid, &status, WNOHANG) == 0);
         sleep_us(1000);
     }
+}
+
+static void print_any_finding(void *context, const lore_finding *finding) {
+    ++*(uint64_t *)context;
+    print_finding(NULL, finding);
+}
+
+/* Nothing found, and nothing said of files that come and go. */
+static void verify_without_warnings(lore_store *store) {
+    lore_verify_report report = {0};
+    uint64_t said = 0;
+    MUST(lore_verify(store, print_any_finding, NULL, &said, &report));
+    CHECK(said == 0 && report.findings == 0 && report.warnings == 0);
 }
 
 /* ---- the writer ---- */
@@ -412,6 +426,94 @@ static void part_threads(void) {
     printf("threads: two read while a third refreshes, %" PRIu64 " times\n", moved);
 }
 
+/* ---- opening beside a writer that never rests ---- */
+
+#define CHURN_KEYS 20000u
+#define CHURNERS   2
+
+/* Small memtables and tables and no waiting for the device: hundreds of segments, of which some go
+ * and others come all the time. */
+static void churn_main(void) {
+    lore_options options;
+    lore_store *store;
+    lore_options_init(&options);
+    options.create_if_missing = true;
+    options.memory_budget = 8u << 20;
+    options.memtable_bytes = options.table_bytes_max = 16u << 10;
+    options.fan_in = 2;
+    options.log_preallocate_bytes = 4096;
+    options.compression = LORE_COMPRESSION_NONE;
+    options.durability = LORE_SYNC_NONE;
+    MUST(lore_open(path, &options, &store));
+    for (uint64_t n = 1; !told_to_stop(); n++) {
+        uint8_t key[8];
+        char value[1600];
+        lore_batch *batch;
+        MUST(lore_batch_create(store, &batch));
+        uint64_t at = n <= CHURN_KEYS ? n : n * 0x9E3779B97F4A7C15u >> 40;
+        MUST(lore_batch_put(batch, NUMBERS, number_key(at % CHURN_KEYS, key), value_of(n, value)));
+        MUST(lore_batch_put(batch, LAST, lore_slice_of("last"), value_of(n, value)));
+        MUST(lore_write(store, batch, NULL));
+        lore_batch_destroy(batch);
+        atomic_store(&shared->acknowledged, n);
+    }
+    lore_stats stats = {.struct_size = sizeof stats};
+    MUST(lore_stats_get(store, &stats));
+    printf("openings: %" PRIu64 " batches, %" PRIu64 " flushes, %" PRIu64 " merges, %" PRIu64
+           " tables at the end\n",
+           atomic_load(&shared->acknowledged), stats.flushes, stats.compactions, stats.table_files);
+    verify_without_warnings(store);
+    MUST(lore_close(store));
+}
+
+/* No key is missing, and none is newer than the last. */
+static uint64_t check_churned(lore_store *store) {
+    lore_iter *iter;
+    uint64_t count = 0, last = last_of(store, NULL);
+    MUST(lore_iter_create(store, NULL, NUMBERS, NULL, &iter));
+    for (MUST(lore_iter_seek_first(iter)); lore_iter_valid(iter); MUST(lore_iter_next(iter))) {
+        lore_slice value;
+        MUST(lore_iter_value(iter, &value));
+        CHECK(number_of(value) <= last);
+        count++;
+    }
+    CHECK(count == CHURN_KEYS);
+    lore_iter_destroy(iter);
+    return last;
+}
+
+static void opener_main(void) {
+    uint64_t seen = 0;
+    lore_store *kept;
+    MUST(open_at(path, true, 0, &kept));
+    for (uint64_t i = 0; i < openings; i++) {
+        lore_store *store;
+        MUST(open_at(path, true, 0, &store));
+        uint64_t last = i % 16 == 0 ? check_churned(store) : last_of(store, NULL);
+        CHECK(last >= seen && last > 0);
+        if (i % 64 == 0) verify_without_warnings(store);
+        MUST(lore_close(store));
+        MUST(lore_refresh(kept));
+        seen = last_of(kept, NULL);
+        CHECK(seen >= last);
+    }
+    MUST(lore_close(kept));
+}
+
+static void part_openings(void) {
+    remove_tree(path);
+    memset(shared, 0, sizeof *shared);
+    pid_t writer = start_child(churn_main), openers[CHURNERS];
+    wait_for(writer, &shared->acknowledged, 3 * CHURN_KEYS / 2);
+    for (unsigned i = 0; i < CHURNERS; i++)
+        openers[i] = start_child(opener_main);
+    for (unsigned i = 0; i < CHURNERS; i++)
+        expect_success(openers[i]);
+    atomic_store(&shared->stop, 1);
+    expect_success(writer);
+    printf("openings: %" PRIu64 " and as many refreshes got through\n", CHURNERS * openings);
+}
+
 /* ---- the lock ---- */
 
 static void hold_main(void) {
@@ -669,6 +771,58 @@ static void part_media(void) {
     printf("media: a store without write permission is read, and nothing of it changes\n");
 }
 
+/* ---- LMDB's file ---- */
+
+static char map_path[TEST_PATH_BYTES + 64];
+
+static void flip_map_byte(long offset) {
+    FILE *file = fopen(map_path, "r+b");
+    CHECK(file != NULL);
+    CHECK(fseek(file, offset, SEEK_SET) == 0);
+    int byte = fgetc(file);
+    CHECK(byte != EOF && fseek(file, offset, SEEK_SET) == 0);
+    CHECK(fputc(byte ^ 0x40, file) != EOF && fclose(file) == 0);
+}
+
+static void expect_derived(void *context, const lore_finding *finding) {
+    ++*(uint64_t *)context;
+    CHECK(finding->status == LORE_CORRUPTION && strcmp(finding->kind, "catalog") == 0);
+    CHECK(strcmp(finding->file, "g-000001/catalog.mdb") == 0);
+    CHECK(strstr(finding->message, "nothing is lost") != NULL);
+}
+
+/* A reader's verify looks at catalog.mdb too, says that nothing depends on it, and says nothing of
+ * it while a writer works there. */
+static void part_catalog(void) {
+    lore_store *store, *reader;
+    lore_verify_report report;
+    uint64_t found = 0;
+    remove_tree(path);
+    snprintf(map_path, sizeof map_path, "%s/g-000001/catalog.mdb", path);
+    MUST(open_at(path, false, 0, &store));
+    for (uint64_t n = 1; n <= 700; n++)
+        write_batch(store, n);
+    MUST(lore_close(store));
+    MUST(open_at(path, true, 0, &reader));
+    verify_without_warnings(reader);
+    flip_map_byte(20);
+    memset(&report, 0, sizeof report);
+    MUST_BE(lore_verify(reader, expect_derived, NULL, &found, &report), LORE_CORRUPTION);
+    CHECK(found == 1 && report.findings == 1);
+    CHECK(check_prefix(reader, NULL) == 700);
+    MUST(lore_close(reader));
+    MUST(open_at(path, false, 0, &store)); /* makes it anew */
+    verify_without_warnings(store);
+    MUST(open_at(path, true, 0, &reader));
+    flip_map_byte(20);
+    verify_without_warnings(reader);
+    flip_map_byte(20);
+    MUST(lore_close(store));
+    verify_without_warnings(reader);
+    MUST(lore_close(reader));
+    printf("catalog: damage of catalog.mdb is found, and is no loss\n");
+}
+
 /* ---- backups beside a writer ---- */
 
 static void part_backup(void) {
@@ -714,16 +868,19 @@ int main(int argc, char **argv) {
     static const struct {
         const char *name;
         void (*run)(void);
-    } parts[] = {{"readers", part_readers}, {"threads", part_threads}, {"lock", part_lock},
-                 {"fork", part_fork},       {"media", part_media},     {"backup", part_backup}};
+    } parts[] = {{"readers", part_readers}, {"threads", part_threads}, {"openings", part_openings},
+                 {"lock", part_lock},       {"fork", part_fork},       {"media", part_media},
+                 {"catalog", part_catalog}, {"backup", part_backup}};
     bool chosen = false;
-    alarm(240); /* a deadlock ends too */
     for (int i = 1; i < argc; i++) {
         if (i + 1 < argc && strcmp(argv[i], "--refreshes") == 0)
             refreshes = strtoull(argv[i + 1], NULL, 10);
+        if (i + 1 < argc && strcmp(argv[i], "--openings") == 0)
+            openings = strtoull(argv[i + 1], NULL, 10);
         for (size_t p = 0; p < sizeof parts / sizeof parts[0]; p++)
             chosen = chosen || strcmp(argv[i], parts[p].name) == 0;
     }
+    alarm(240 + (unsigned)openings); /* a deadlock ends too */
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK(shared != MAP_FAILED);
     parent = getpid();

@@ -108,6 +108,9 @@ MUST_USE lore_status catalog_export(struct catalog *catalog, const char *dir,
 /* LMDB against edits, record by record, and every check. `fault` receives file and text. */
 typedef void (*catalog_fault_fn)(void *context, const char *file, uint64_t offset, const char *message);
 MUST_USE lore_status catalog_verify(struct catalog *catalog, catalog_fault_fn fault, void *context);
+/* Read-only, and only while no writer is there: catalog.mdb by itself, its pages and the check of every value. Damage is
+ * LORE_CORRUPTION with why; nothing depends on the file. LORE_OK where there is none. */
+MUST_USE lore_status catalog_verify_file(struct catalog *catalog);
 /* Make catalog.mdb anew from edits, as after its loss. */
 MUST_USE lore_status catalog_rebuild(struct catalog *catalog);
 

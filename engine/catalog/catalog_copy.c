@@ -119,6 +119,12 @@ static lore_status verify_map(struct catalog *catalog, const struct image *image
     return fail(LORE_CORRUPTION, "%s: its records are not those of edits", catalog->lmdb_path);
 }
 
+lore_status catalog_verify_file(struct catalog *catalog) {
+    struct lmdb_place place = lmdb_place_of(catalog, catalog->lmdb_path);
+    lore_status status = lmdb_map_check(&place);
+    return status == LORE_NOT_FOUND ? LORE_OK : status;
+}
+
 static lore_status report(lore_status status, catalog_fault_fn fault, void *context,
                           const char *file, uint64_t offset) {
     if (status == LORE_CORRUPTION) fault(context, file, offset, lore_error_message());

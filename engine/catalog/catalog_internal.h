@@ -41,6 +41,11 @@ static inline struct edits_place catalog_place(const struct catalog *catalog) {
                                 catalog->group_access};
 }
 
+static inline struct lmdb_place lmdb_place_of(const struct catalog *catalog, const char *path) {
+    return (struct lmdb_place){catalog->env, catalog->allocator,    catalog->logger,
+                               path,         catalog->group_access, catalog->map_bytes_max};
+}
+
 /* catalog.c */
 
 /* Records as an encoded edit of puts, as lmdb_map_collect, from wherever they are. */

@@ -65,11 +65,6 @@ void catalog_close(struct catalog *catalog) {
     catalog_free(catalog);
 }
 
-static struct lmdb_place lmdb_place_of(const struct catalog *catalog, const char *path) {
-    return (struct lmdb_place){catalog->env, catalog->allocator,    catalog->logger,
-                               path,         catalog->group_access, catalog->map_bytes_max};
-}
-
 /* ---- from edits into LMDB ---- */
 
 struct feed {

@@ -514,6 +514,55 @@ static void verify_compares_the_two_homes(void **state) {
     catalog_disk_close(&disk);
 }
 
+/* Flip one bit of every byte that is `wanted`, one at a time. */
+static unsigned flips_found(struct catalog *reader, uint8_t *bytes, uint64_t size,
+                            const char *wanted, unsigned *flips) {
+    unsigned found = 0;
+    size_t length = strlen(wanted);
+    for (uint64_t i = 0; i + length <= size; i++) {
+        if (memcmp(bytes + i, wanted, length) != 0) continue;
+        bytes[i] ^= 1;
+        ++*flips;
+        if (catalog_verify_file(reader) == LORE_CORRUPTION) found++;
+        bytes[i] ^= 1;
+    }
+    return found;
+}
+
+static void a_reader_checks_the_lmdb_file(void **state) {
+    (void)state;
+    struct catalog_disk disk;
+    catalog_disk_open(&disk);
+    static char large[20000]; /* in pages of its own */
+    memset(large, 'w', sizeof large - 1);
+    struct catalog_edit first;
+    catalog_edit_init(&first, disk.config.allocator);
+    assert_ok(catalog_edit_put(&first, lore_slice_of("a"), lore_slice_of("small-value")));
+    assert_ok(catalog_edit_put(&first, lore_slice_of("b"), lore_slice_of(large)));
+    assert_ok(catalog_create(&disk.config, &first, NULL));
+    catalog_edit_deinit(&first);
+
+    struct catalog_config config = disk.config;
+    struct catalog *reader;
+    struct catalog_opened opened;
+    config.read_only = true;
+    assert_ok(catalog_open(&config, &reader, &opened));
+    assert_ok(catalog_verify_file(reader));
+    uint64_t size;
+    uint8_t *bytes = fs_memory_bytes(disk.memory, LMDB_PATH, &size);
+    unsigned flips = 0;
+    assert_true(flips_found(reader, bytes, size, "small-value", &flips) == 1 && flips == 1);
+    memcpy(large, "wwwwwwww", 9);
+    unsigned before = flips;
+    assert_true(flips_found(reader, bytes, size, "wwwwwwww", &flips) == flips - before);
+    assert_true(flips - before > 10000);
+    assert_ok(catalog_verify_file(reader));
+    assert_ok(fs_unlink(config.env, LMDB_PATH));
+    assert_ok(catalog_verify_file(reader));
+    catalog_close(reader);
+    catalog_disk_close(&disk);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(commits_are_there_after_opening),
@@ -530,6 +579,7 @@ int main(void) {
         cmocka_unit_test(readers_follow_a_writer),
         cmocka_unit_test(it_works_on_a_real_disk),
         cmocka_unit_test(verify_compares_the_two_homes),
+        cmocka_unit_test(a_reader_checks_the_lmdb_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -68,7 +68,11 @@ struct meta {
 
 struct check {
     struct file *file;
+    const struct allocator *allocator;
     const char *path;
+    lmdb_record_fn record; /* may be NULL */
+    void *context;
+    size_t value_bytes_max;
     size_t page_bytes;
     size_t file_pages; /* whole ones */
     size_t last_page;  /* as the meta says */
@@ -292,6 +296,23 @@ static lore_status check_free(struct check *check, size_t page, const struct nod
     return LORE_OK;
 }
 
+/* Give a record of the main tree to who asked for them. */
+static lore_status hand_out(struct check *check, size_t page, const struct node *node,
+                            size_t data_page) {
+    lore_slice key = slice(node->key, node->key_size);
+    if (data_page == 0)
+        return check->record(check->context, key, slice(node->data, node->data_size));
+    if (node->data_size > check->value_bytes_max)
+        return bad_page(check, page, "a value is too large");
+    void *value;
+    TRY(mem_get(check->allocator, node->data_size, &value));
+    lore_status status = read_bytes_at(check, data_page, PAGE_HEADER_BYTES, value, node->data_size);
+    if (status == LORE_OK)
+        status = check->record(check->context, key, slice(value, node->data_size));
+    mem_put(check->allocator, value, node->data_size);
+    return status;
+}
+
 static lore_status check_leaf(struct check *check, size_t number, const uint8_t *page) {
     size_t count = node_count(page);
     for (size_t i = 0; i < count; i++) {
@@ -300,7 +321,10 @@ static lore_status check_leaf(struct check *check, size_t number, const uint8_t 
         TRY(take_key(check, number, &node, true));
         size_t data_page = 0;
         if ((node.flags & NODE_BIG) != 0) TRY(check_overflow(check, number, &node, &data_page));
-        if (check->integer_keys) TRY(check_free(check, number, &node, data_page));
+        if (check->integer_keys)
+            TRY(check_free(check, number, &node, data_page));
+        else if (check->record != NULL)
+            TRY(hand_out(check, number, &node, data_page));
     }
     check->counted.entries += count;
     check->counted.leaf_pages++;
@@ -461,11 +485,21 @@ static lore_status check_file(struct check *check, const struct allocator *alloc
     return status;
 }
 
-lore_status lmdb_check(const lore_env *env, const struct allocator *allocator, const char *path,
-                       uint64_t bytes_max) {
-    struct check check = {.path = path};
+lore_status lmdb_check_records(const lore_env *env, const struct allocator *allocator,
+                               const char *path, uint64_t bytes_max, size_t value_bytes_max,
+                               lmdb_record_fn record, void *context) {
+    struct check check = {.allocator = allocator,
+                          .path = path,
+                          .record = record,
+                          .context = context,
+                          .value_bytes_max = value_bytes_max};
     TRY(fs_open(env, path, FILE_READ, false, &check.file));
     lore_status status = check_file(&check, allocator, bytes_max);
     file_close(check.file);
     return status;
+}
+
+lore_status lmdb_check(const lore_env *env, const struct allocator *allocator, const char *path,
+                       uint64_t bytes_max) {
+    return lmdb_check_records(env, allocator, path, bytes_max, 0, NULL, NULL);
 }

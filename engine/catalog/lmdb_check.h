@@ -16,4 +16,12 @@
 MUST_USE lore_status lmdb_check(const lore_env *env, const struct allocator *allocator,
                                 const char *path, uint64_t bytes_max);
 
+/* The same, and `record` for every record of the main tree in order of key, with the value as LMDB holds it, of at most
+ * `value_bytes_max`. Stops at the first status that is not LORE_OK. The slices live during the call. */
+typedef lore_status (*lmdb_record_fn)(void *context, lore_slice key, lore_slice value);
+MUST_USE lore_status lmdb_check_records(const lore_env *env, const struct allocator *allocator,
+                                        const char *path, uint64_t bytes_max,
+                                        size_t value_bytes_max, lmdb_record_fn record,
+                                        void *context);
+
 #endif

@@ -10,6 +10,7 @@
 
 #include "base/digest.h"
 #include "catalog/edit.h"
+#include "catalog/catalog.h"
 #include "catalog/lmdb_check.h"
 
 #include "base/poison.h"
@@ -216,31 +217,52 @@ static void end_read(MDB_txn *txn, MDB_cursor *cursor) {
 }
 
 /* Every value, and their sum, against the state. */
+struct tally {
+    const char *path;
+    uint64_t records, sum;
+    bool has_state;
+    struct lmdb_state state;
+};
+
+static lore_status count_record(void *context, lore_slice key, lore_slice value) {
+    struct tally *tally = context;
+    lore_slice content;
+    uint64_t check;
+    if (!open_value(key, value, &content, &check))
+        return fail(LORE_CORRUPTION, "%s: a value fails its check", tally->path);
+    if (slice_equal(key, state_slice())) {
+        tally->has_state = state_decode(content, &tally->state);
+        return LORE_OK;
+    }
+    tally->records++;
+    tally->sum += check;
+    return LORE_OK;
+}
+
+static lore_status check_tally(const struct tally *tally) {
+    if (!tally->has_state)
+        return fail(LORE_CORRUPTION, "%s: it does not say which edit it has come to", tally->path);
+    if (tally->records == tally->state.records && tally->sum == tally->state.sum) return LORE_OK;
+    return fail(LORE_CORRUPTION, "%s: its records are not those that it says it has", tally->path);
+}
+
 static lore_status check_values(struct lmdb_map *map, MDB_cursor *cursor) {
-    uint64_t records = 0, sum = 0;
-    bool has_state = false;
+    struct tally tally = {.path = map->path};
     MDB_val k, v;
     int code;
     for (code = mdb_cursor_get(cursor, &k, &v, MDB_FIRST); code == 0;
-         code = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
-        lore_slice key = from_lmdb(&k), content;
-        uint64_t check;
-        if (!open_value(key, from_lmdb(&v), &content, &check)) {
-            return bad_value(map, "a value fails its check");
-        }
-        if (slice_equal(key, state_slice())) {
-            has_state = state_decode(content, &map->state);
-            continue;
-        }
-        records++;
-        sum += check;
-    }
+         code = mdb_cursor_get(cursor, &k, &v, MDB_NEXT))
+        TRY(count_record(&tally, from_lmdb(&k), from_lmdb(&v)));
     if (code != MDB_NOTFOUND) return lmdb_fail(map, code, "mdb_cursor_get");
-    if (!has_state) return bad_value(map, "it does not say which edit it has come to");
-    if (records != map->state.records || sum != map->state.sum) {
-        return bad_value(map, "its records are not those that it says it has");
-    }
-    return LORE_OK;
+    map->state = tally.state;
+    return check_tally(&tally);
+}
+
+lore_status lmdb_map_check(const struct lmdb_place *place) {
+    struct tally tally = {.path = place->path};
+    TRY(lmdb_check_records(place->env, place->allocator, place->path, place->bytes_max,
+                           VALUE_HEADER_BYTES + CATALOG_VALUE_BYTES_MAX, count_record, &tally));
+    return check_tally(&tally);
 }
 
 lore_status lmdb_map_open(const struct lmdb_place *place, struct lmdb_map **map) {

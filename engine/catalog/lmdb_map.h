@@ -48,6 +48,8 @@ struct lmdb_map;
 /* An existing file, validated. LORE_NOT_FOUND if there is none; LORE_CORRUPTION with why it cannot
  * be used. */
 MUST_USE lore_status lmdb_map_open(const struct lmdb_place *place, struct lmdb_map **map);
+/* Whether lmdb_map_open would take the file, by reading alone: nothing is mapped, LMDB is not called. */
+MUST_USE lore_status lmdb_map_check(const struct lmdb_place *place);
 /* A new one, empty, number 0. There is no such file. */
 MUST_USE lore_status lmdb_map_create(const struct lmdb_place *place,
                                      const struct identity *identity, struct lmdb_map **map);

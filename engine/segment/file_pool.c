@@ -6,6 +6,9 @@
  * free place, or closes the idle file that was used longest ago and takes its place, or waits until
  * a read ends.
  *
+ * With keep_open a path is opened once, however many ask for it: the pool finds the file by its
+ * path as long as somebody holds it, also after its name is gone from the directory.
+ *
  * Invariant: places, the number of files open or opening, is at most files_max (without keep_open).
  *
  * Threads: the pool's mutex guards all fields; opening, closing and reading happen outside it. A
@@ -16,14 +19,18 @@
 
 #include <assert.h>
 
+#include "base/digest.h"
 #include "vfs/sync.h"
 #include "base/poison.h"
+
+#define KEPT_CHAINS 256u
 
 struct pooled_file {
     struct file_pool *pool;
     struct file *file; /* NULL: closed or opening */
     struct pooled_file *older,
-        *newer; /* in the idle list, if open and users is 0 and not keep_open */
+        *newer;               /* in the idle list, if open and users is 0 and not keep_open */
+    struct pooled_file *next; /* with keep_open: in its chain */
     uint64_t references;
     uint32_t users; /* reads that hold it open */
     bool opening;
@@ -39,9 +46,10 @@ struct file_pool {
     struct condition *changed; /* a file was opened, failed to open, or became idle */
     uint32_t files_max;
     bool keep_open;
-    uint64_t places;                     /* files open or opening */
-    uint64_t files;                      /* pooled files there are */
-    struct pooled_file *oldest, *newest; /* idle */
+    uint64_t places;                       /* files open or opening */
+    uint64_t files;                        /* pooled files there are */
+    struct pooled_file *oldest, *newest;   /* idle */
+    struct pooled_file *kept[KEPT_CHAINS]; /* with keep_open: all, by path */
 };
 
 static void lock(struct file_pool *pool) {
@@ -123,17 +131,28 @@ static void idle_remove(struct file_pool *pool, struct pooled_file *file) {
 
 /* ---- files ---- */
 
-static lore_status open_kept(struct pooled_file *file) {
-    struct file_pool *pool = file->pool;
-    TRY(fs_open(pool->env, file->path, FILE_READ, false, &file->file));
-    lock(pool);
-    pool->places++;
-    unlock(pool);
-    return LORE_OK;
+static struct pooled_file **chain_of(struct file_pool *pool, const char *path) {
+    return &pool->kept[check64(path, strlen(path)) % KEPT_CHAINS];
 }
 
-lore_status pooled_file_create(struct file_pool *pool, const char *path,
-                               struct pooled_file **file) {
+/* The file that is kept open under that path, with one reference more; NULL: none. The pool is
+ * locked. */
+static struct pooled_file *find_kept(struct file_pool *pool, const char *path) {
+    struct pooled_file *file = *chain_of(pool, path);
+    while (file != NULL && strcmp(file->path, path) != 0)
+        file = file->next;
+    if (file != NULL) file->references++;
+    return file;
+}
+
+static void leave_chain(struct file_pool *pool, struct pooled_file *file) {
+    struct pooled_file **link = chain_of(pool, file->path);
+    while (*link != file)
+        link = &(*link)->next;
+    *link = file->next;
+}
+
+static lore_status file_new(struct file_pool *pool, const char *path, struct pooled_file **file) {
     size_t path_bytes = strlen(path) + 1;
     void *memory;
     TRY(mem_new(pool->allocator, sizeof(struct pooled_file) + path_bytes, &memory));
@@ -142,15 +161,49 @@ lore_status pooled_file_create(struct file_pool *pool, const char *path,
     made->references = 1;
     made->path_bytes = path_bytes;
     memcpy(made->path, path, path_bytes);
-    lore_status status = pool->keep_open ? open_kept(made) : LORE_OK;
+    *file = made;
+    return LORE_OK;
+}
+
+static void file_free(struct pooled_file *file) {
+    file_close(file->file);
+    mem_put(file->pool->allocator, file, sizeof *file + file->path_bytes);
+}
+
+static lore_status kept_file_create(struct file_pool *pool, const char *path,
+                                    struct pooled_file **file) {
+    lock(pool);
+    *file = find_kept(pool, path);
+    unlock(pool);
+    if (*file != NULL) return LORE_OK;
+    struct pooled_file *made;
+    TRY(file_new(pool, path, &made));
+    lore_status status = fs_open(pool->env, path, FILE_READ, false, &made->file);
     if (status != LORE_OK) {
-        mem_put(pool->allocator, made, sizeof *made + path_bytes);
+        file_free(made);
         return status;
     }
     lock(pool);
+    *file = find_kept(pool, path); /* another thread may have been first */
+    if (*file == NULL) {
+        struct pooled_file **chain = chain_of(pool, path);
+        made->next = *chain;
+        *chain = *file = made;
+        pool->files++;
+        pool->places++;
+    }
+    unlock(pool);
+    if (*file != made) file_free(made);
+    return LORE_OK;
+}
+
+lore_status pooled_file_create(struct file_pool *pool, const char *path,
+                               struct pooled_file **file) {
+    if (pool->keep_open) return kept_file_create(pool, path, file);
+    TRY(file_new(pool, path, file));
+    lock(pool);
     pool->files++;
     unlock(pool);
-    *file = made;
     return LORE_OK;
 }
 
@@ -170,16 +223,16 @@ void pooled_file_release(struct pooled_file *file) {
     if (last) {
         assert(file->users == 0 && !file->opening);
         if (opened != NULL && !pool->keep_open) idle_remove(pool, file);
+        if (pool->keep_open) leave_chain(pool, file);
     }
     unlock(pool);
     if (!last) return;
 
-    file_close(opened);
     if (file->dropped) {
         lore_status status = fs_unlink(pool->env, file->path);
         (void)status; /* the next open sweeps what is left */
     }
-    mem_put(pool->allocator, file, sizeof *file + file->path_bytes);
+    file_free(file);
     lock(pool);
     pool->files--;
     if (opened != NULL) pool->places--;

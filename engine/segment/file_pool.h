@@ -1,7 +1,7 @@
 /*
  * file_pool.h - at most files_max segment files open at once. A pooled file is opened at its first
  * read and may be closed between reads, least recently used first; `keep_open` files (a read-only
- * handle beside a writer) never are. A pooled file is counted by references; when the last goes, it
+ * handle beside a writer) never are, and are opened once for all that ask for their path. A pooled file is counted by references; when the last goes, it
  * is closed and, if it was marked dropped, unlinked.
  *
  * Threads: any.
@@ -19,8 +19,8 @@ MUST_USE lore_status file_pool_create(const lore_env *env, const struct allocato
 void file_pool_destroy(struct file_pool *pool); /* no file referenced any more */
 uint64_t file_pool_open_count(struct file_pool *pool);
 
-/* With keep_open the file is opened here (LORE_NOT_FOUND if it is gone). One reference is the
- * caller's. */
+/* With keep_open the file is opened here, unless it is open already (LORE_NOT_FOUND if it is gone). One
+ * reference is the caller's. */
 MUST_USE lore_status pooled_file_create(struct file_pool *pool, const char *path,
                                         struct pooled_file **file);
 void pooled_file_retain(struct pooled_file *file);

@@ -140,10 +140,17 @@ static void kept_files_survive_their_names(void **state) {
     }
     for (int i = 0; i < 4; i++)
         assert_reads(files[i], i);
-    struct pooled_file *gone;
-    assert_status(pooled_file_create(pool, "f0", &gone), LORE_NOT_FOUND);
+    /* Whoever asks for the path while it is held gets the same file. */
+    struct pooled_file *again, *gone;
+    assert_ok(pooled_file_create(pool, "f0", &again));
+    assert_ptr_equal(again, files[0]);
+    assert_int_equal(file_pool_open_count(pool), 4);
     for (int i = 0; i < 4; i++)
         pooled_file_release(files[i]);
+    assert_int_equal(file_pool_open_count(pool), 1);
+    assert_reads(again, 0);
+    pooled_file_release(again);
+    assert_status(pooled_file_create(pool, "f0", &gone), LORE_NOT_FOUND);
     assert_int_equal(file_pool_open_count(pool), 0);
     stop();
 }

@@ -4,6 +4,10 @@
  *
  * Chores: sync the log when the interval is over (LORE_SYNC_INTERVAL); make the last promise
  * durable after a second without commits; call the floors above (ticks).
+ *
+ * The interval runs from the first commit that is not synced. It is looked at by the thread, which
+ * sleeps no longer than until then, after every step of background work, and by whoever leads a
+ * group, at its end and while it waits for a flush. So what is late is late by a step, no more.
  */
 #include <inttypes.h>
 
@@ -50,15 +54,31 @@ lore_status background_step(lore_store *store, uint64_t budget_bytes, bool *more
     return status == LORE_IO ? commit_poison(store, status) : status;
 }
 
-static void sync_if_due(lore_store *store) {
-    struct commit_state *commit = &store->commit;
+/* Microseconds until the log must be synced (LORE_SYNC_INTERVAL), IDLE_WAKE_US at most. */
+static uint64_t sync_due_in_us(lore_store *store) {
+    uint64_t since_us = atomic_load(&store->commit.unsynced_since_us);
+    if (since_us == 0 || atomic_load(&store->commit.poisoned) != LORE_OK) return IDLE_WAKE_US;
+    uint64_t due_us = since_us + (uint64_t)store->options.sync_interval_ms * 1000;
     uint64_t now_us = env_monotonic_us(store->env);
-    bool interval = store->options.durability == LORE_SYNC_INTERVAL &&
-                    now_us - atomic_load(&commit->last_sync_us) >=
-                        (uint64_t)store->options.sync_interval_ms * 1000;
-    bool idle = store->options.durability == LORE_SYNC_FULL &&
-                now_us - atomic_load(&commit->last_activity_us) >= IDLE_PROMISE_US;
-    if (!interval && !idle) return;
+    if (now_us >= due_us) return 0;
+    return due_us - now_us < IDLE_WAKE_US ? due_us - now_us : IDLE_WAKE_US;
+}
+
+void background_sync_if_due(lore_store *store) {
+    if (sync_due_in_us(store) > 0) return;
+    commit_lead_begin(store); /* who leads meanwhile syncs at its end, too */
+    if (sync_due_in_us(store) == 0) {
+        lore_status ignored = commit_sync_log(store); /* a failure poisons */
+        (void)ignored;
+    }
+    commit_lead_end(store);
+}
+
+/* The last group's promise, made durable after a while of rest. */
+static void sync_if_idle(lore_store *store) {
+    struct commit_state *commit = &store->commit;
+    uint64_t rest_us = env_monotonic_us(store->env) - atomic_load(&commit->last_activity_us);
+    if (store->options.durability != LORE_SYNC_FULL || rest_us < IDLE_PROMISE_US) return;
     env_lock(store->env, commit->mutex);
     bool busy = commit->leading;
     if (!busy) commit->leading = true;
@@ -73,9 +93,9 @@ static void sync_if_due(lore_store *store) {
 
 void background_chores(lore_store *store) {
     if (atomic_load(&store->commit.poisoned) != LORE_OK) return;
-    sync_if_due(store);
-    if (store->hooks_ready && store->hooks.tick != NULL)
-        store->hooks.tick(store->hooks.context, store);
+    background_sync_if_due(store);
+    sync_if_idle(store);
+    if (store->hooks.tick != NULL) store->hooks.tick(store->hooks.context, store);
 }
 
 static bool should_stop(lore_store *store) {
@@ -89,6 +109,7 @@ static void work(lore_store *store) {
     bool more = true;
     while (more && !should_stop(store)) {
         lore_status status = background_step(store, STEP_BYTES, &more);
+        background_sync_if_due(store);
         if (status == LORE_OK) continue;
         atomic_store(&store->background.last_status, (int)status);
         log_write(&store->logger, status == LORE_FULL ? LORE_LOG_WARNING : LORE_LOG_ERROR,
@@ -105,7 +126,7 @@ static void background_main(void *context) {
     env_lock(store->env, background->mutex);
     while (!background->stop) {
         if (!background->kicked)
-            env_wait_for(store->env, background->wake, background->mutex, IDLE_WAKE_US);
+            env_wait_for(store->env, background->wake, background->mutex, sync_due_in_us(store));
         bool kicked = background->kicked;
         background->kicked = false;
         bool stop = background->stop;
@@ -122,10 +143,14 @@ static void background_main(void *context) {
     env_unlock(store->env, background->mutex);
 }
 
+/* Everything that the thread looks at is set before it starts. */
 lore_status background_start(lore_store *store) {
     if (store->options.background == LORE_BACKGROUND_STEPS) return LORE_OK;
-    return store->env->sys->ops->thread_start(store->env->sys, background_main, store,
-                                              &store->background.thread);
+    store->background.threaded = true;
+    lore_status status = store->env->sys->ops->thread_start(store->env->sys, background_main, store,
+                                                            &store->background.thread);
+    if (status != LORE_OK) store->background.threaded = false;
+    return status;
 }
 
 void background_stop(lore_store *store) {
@@ -138,10 +163,24 @@ void background_stop(lore_store *store) {
     store->background.thread = NULL;
 }
 
-void background_kick(lore_store *store) {
-    if (store->background.thread == NULL) return;
+static void wake(lore_store *store, bool kick) {
+    if (!store->background.threaded) return;
     env_lock(store->env, store->background.mutex);
-    store->background.kicked = true;
+    if (kick) store->background.kicked = true;
     env_broadcast(store->env, store->background.wake);
     env_unlock(store->env, store->background.mutex);
+}
+
+void background_kick(lore_store *store) {
+    wake(store, true);
+}
+
+void background_note_unsynced(lore_store *store) {
+    struct commit_state *commit = &store->commit;
+    if (store->options.durability != LORE_SYNC_INTERVAL) return;
+    if (atomic_load(&commit->unsynced_since_us) != 0) return;
+    uint64_t now_us = env_monotonic_us(store->env);
+    atomic_store(&commit->unsynced_since_us, now_us == 0 ? 1 : now_us);
+    /* It may be asleep for longer than the interval. */
+    if ((uint64_t)store->options.sync_interval_ms * 1000 < IDLE_WAKE_US) wake(store, false);
 }

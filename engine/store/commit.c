@@ -104,10 +104,21 @@ lore_status commit_sync_log(lore_store *store) {
         if (status != LORE_OK) return commit_poison(store, status);
         atomic_fetch_add(&store->device_syncs, 1);
     }
-    atomic_store(&commit->last_sync_us, env_monotonic_us(store->env));
+    atomic_store(&commit->unsynced_since_us, 0);
     lore_status status = log_writer_promise(commit->log, commit->last_time_us);
     /* A promise that finds no space is only late: the next one says the same. */
     return status == LORE_OK || status == LORE_FULL ? LORE_OK : commit_poison(store, status);
+}
+
+/* A leader's own background_sync_if_due. */
+static void sync_if_due(lore_store *store) {
+    struct commit_state *commit = &store->commit;
+    uint64_t since_us = atomic_load(&commit->unsynced_since_us);
+    if (since_us == 0 || atomic_load(&commit->poisoned) != LORE_OK) return;
+    if (env_monotonic_us(store->env) - since_us < (uint64_t)store->options.sync_interval_ms * 1000)
+        return;
+    lore_status ignored = commit_sync_log(store); /* a failure poisons */
+    (void)ignored;
 }
 
 /* What is left of the reserve is not for zeros. */
@@ -178,9 +189,10 @@ static lore_status wait_for_flush(lore_store *store) {
     lore_status status = LORE_OK;
     atomic_store(&store->background.last_status, LORE_OK);
     while (status == LORE_OK && !lsm_can_freeze(store->lsm)) {
+        sync_if_due(store);
         /* The background's thread may itself be waiting for this leader (a tick that commits), so
          * what it does not do at this moment is done here. */
-        if (store->background.thread == NULL || !atomic_load(&store->background.running)) {
+        if (!store->background.threaded || !atomic_load(&store->background.running)) {
             bool more;
             status = background_step(store, 1u << 20, &more);
             continue;
@@ -210,6 +222,7 @@ lore_status commit_switch_log(lore_store *store, uint64_t batch_bytes_min, bool 
         if (status == LORE_FULL) return status;
         if (status != LORE_OK) return commit_poison(store, status);
         atomic_fetch_add(&store->device_syncs, 1);
+        atomic_store(&commit->unsynced_since_us, 0);
         commit->log_closed = true;
     }
     TRY(begin_successor(store, may_use_reserve));
@@ -443,6 +456,7 @@ static void commit_group(lore_store *store, struct group *group) {
             status = log_group(store, group, &time_added);
     }
     if (status == LORE_OK) {
+        background_note_unsynced(store);
         apply_group(store, group, time_added);
         if (store->options.durability == LORE_SYNC_FULL) {
             lore_status promised =
@@ -458,7 +472,7 @@ static void commit_group(lore_store *store, struct group *group) {
 static void lead(lore_store *store) {
     struct commit_state *commit = &store->commit;
     uint64_t delay_us = lsm_delay_us(store->lsm);
-    if (delay_us > 0 && store->background.thread != NULL) {
+    if (delay_us > 0 && store->background.threaded) {
         env_sleep_us(store->env, delay_us);
         atomic_fetch_add(&store->stalls, 1);
         atomic_fetch_add(&store->stall_us, delay_us);
@@ -467,6 +481,7 @@ static void lead(lore_store *store) {
     size_t taken;
     gather_group(store, &group, &taken);
     if (group.count > 0) commit_group(store, &group);
+    sync_if_due(store);
     env_lock(store->env, commit->mutex);
     for (size_t i = 0; i < taken; i++) {
         struct commit_request *request = commit->head;

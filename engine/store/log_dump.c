@@ -35,7 +35,7 @@ static lore_status dump_file(const lore_env *env, const char *path, lore_log_rec
     bool unborn;
     TRY(store_log_is_unborn(env, path, &unborn));
     if (unborn) return LORE_OK;
-    TRY(log_reader_open(env, env->allocator, path, LOG_FAMILY_WAL, (size_t)1 << 30, &reader));
+    TRY(log_reader_open(env, env->allocator, path, LOG_FAMILY_WAL, LOG_RECORD_BYTES_MAX, &reader));
     lore_status status = LORE_OK;
     struct log_end end = {0};
     while (!*stopped) {

@@ -1,5 +1,5 @@
 /*
- * maintenance.c - flush, compact, step, sync, refresh, stats and notes.
+ * maintenance.c - flush, compact, step, sync, stats and notes.
  */
 #include <inttypes.h>
 
@@ -11,8 +11,6 @@
 #define STEP_BYTES           (1u << 20)
 #define NOTE_KEY_BYTES_MAX   255u
 #define NOTE_VALUE_BYTES_MAX 4096u
-#define HELD_POLL_US         1000u
-#define REFRESH_TRIES        16u
 
 lore_status lore_sync(lore_store *store) {
     TRY(store_check(store, true));
@@ -34,6 +32,7 @@ static lore_status step_until(lore_store *store,
             return fail(LORE_CANCELLED, "%s: stopped as asked", store->path);
         bool more;
         TRY(background_step(store, STEP_BYTES, &more));
+        background_sync_if_due(store);
     }
 }
 
@@ -82,106 +81,6 @@ lore_status lore_step(lore_store *store, uint64_t budget_bytes, bool *more) {
     TRY(background_step(store, budget_bytes, more));
     space_restore_reserve(store);
     return LORE_OK;
-}
-
-/* ---- refresh ---- */
-
-static lore_status refresh_once(lore_store *store) {
-    bool changed;
-    env_lock(store->env, store->catalog_mutex);
-    lore_status status = catalog_refresh(store->catalog, &changed);
-    env_unlock(store->env, store->catalog_mutex);
-    TRY(status);
-    struct bytes value = bytes_empty(&store->work_allocator.base);
-    struct catalog_key key = schema_key('L');
-    struct log_record_state state = {0};
-    status = store_catalog_get(store, catalog_key_slice(&key), &value);
-    if (status == LORE_OK)
-        status = log_record_state_decode(bytes_slice(&value), &store->work_allocator.base, &state);
-    bytes_free(&value);
-    TRY(status);
-    TRY(spaces_load(store));
-    store->commit.next_sequence = state.flushed_sequence + 1;
-    store->commit.next_row = state.row_watermark;
-    struct memtable *memtable;
-    TRY(store_read_promised(store, state.first_log, &memtable));
-    TRY(lsm_reload(store->lsm, memtable));
-    env_lock(store->env, store->commit.mutex);
-    atomic_store(&store->commit.visible_sequence, store->commit.next_sequence - 1);
-    atomic_store(&store->commit.visible_row, store->commit.next_row);
-    atomic_store(&store->commit.visible_time_us, store->commit.last_time_us);
-    env_unlock(store->env, store->commit.mutex);
-    return LORE_OK;
-}
-
-static void end_refresh(lore_store *store) {
-    struct commit_state *commit = &store->commit;
-    env_lock(store->env, commit->mutex);
-    commit->refreshing = false;
-    env_broadcast(store->env, commit->changed);
-    env_unlock(store->env, commit->mutex);
-}
-
-/* The writer keeps nothing for the snapshots of a reader, so they cannot outlive its version. */
-static lore_status refuse_while_held(lore_store *store) {
-    uint64_t objects = atomic_load(&store->objects);
-    if (objects == 0) return LORE_OK;
-    return fail(LORE_MISUSE,
-                "%s: %" PRIu64 " snapshots, iterators or results are still out; release them "
-                "before refreshing",
-                store->path, objects);
-}
-
-/* One refresh at a time, and no read beside it: an old sequence number and a new version would not
- * go together. Calls that read are waited for; an iterator or a snapshot made meanwhile is not,
- * since its thread may be waiting in another read for this refresh. So may a callback of the very
- * read that is waited for: now and then new reads are let through. */
-static lore_status begin_refresh(lore_store *store) {
-    struct commit_state *commit = &store->commit;
-    lore_status status = LORE_OK;
-    env_lock(store->env, commit->mutex);
-    while (commit->refreshing)
-        env_wait(store->env, commit->changed, commit->mutex);
-    commit->refreshing = true;
-    while (commit->reading > 0 && (status = refuse_while_held(store)) == LORE_OK) {
-        env_wait_for(store->env, commit->changed, commit->mutex, HELD_POLL_US);
-        if (commit->reading == 0) break;
-        commit->refreshing = false;
-        env_broadcast(store->env, commit->changed);
-        env_wait_for(store->env, commit->changed, commit->mutex, HELD_POLL_US);
-        while (commit->refreshing)
-            env_wait(store->env, commit->changed, commit->mutex);
-        commit->refreshing = true;
-    }
-    env_unlock(store->env, commit->mutex);
-    if (status != LORE_OK) end_refresh(store);
-    return status;
-}
-
-lore_status lore_refresh(lore_store *store) {
-    TRY(store_check(store, false));
-    if (!store->options.read_only)
-        return fail(LORE_MISUSE, "%s: opened for writing; only a read-only handle is refreshed",
-                    store->path);
-    if (store->sealed) return LORE_OK;
-    TRY(refuse_while_held(store));
-    struct current current;
-    TRY(current_read(store->env, store->path, &current));
-    if (current.generation != store->generation)
-        return fail(LORE_MISUSE,
-                    "%s: generation %" PRIu64
-                    " was restored over the one that is open; open the store anew",
-                    store->path, current.generation);
-    TRY(begin_refresh(store));
-    lore_status status = LORE_NOT_FOUND;
-    for (unsigned i = 0; i < REFRESH_TRIES && status == LORE_NOT_FOUND; i++)
-        status = refresh_once(store);
-    end_refresh(store);
-    if (status == LORE_NOT_FOUND)
-        status =
-            fail(LORE_CORRUPTION, "%s: a file that the catalog names is missing, %u times in a row",
-                 store->path, REFRESH_TRIES);
-    return status;
 }
 
 /* ---- stats ---- */

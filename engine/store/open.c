@@ -16,8 +16,7 @@
 #define TABLE_BYTES_MIN    (4u << 20)  /* by default */
 #define TABLE_BYTES_MAX    (32u << 20)
 /* The background's stack, the store object, the list of open files. */
-#define FIXED_BYTES     (192u << 10)
-#define READ_ONLY_TRIES 16u
+#define FIXED_BYTES (192u << 10)
 
 void lore_options_init(lore_options *options) {
     *options = (lore_options){.struct_size = sizeof *options,
@@ -222,21 +221,13 @@ static lore_status start_catalog(lore_store *store) {
     return LORE_OK;
 }
 
-/* Where the log state leaves the numbers before any log is read. */
-static lore_status start_numbers(lore_store *store, struct log_record_state *state) {
-    struct bytes value = bytes_empty(&store->work_allocator.base);
-    struct catalog_key key = schema_key('L');
-    lore_status status = catalog_get(store->catalog, catalog_key_slice(&key), &value);
-    if (status == LORE_OK)
-        status = log_record_state_decode(bytes_slice(&value), &store->work_allocator.base, state);
-    else if (status == LORE_NOT_FOUND)
-        status = fail(LORE_CORRUPTION, "%s: the catalog has no record of the log", store->dir);
-    bytes_free(&value);
+lore_status store_start_numbers(lore_store *store, struct log_record_state *state) {
+    TRY(store_log_state(store, state));
     store->commit.next_sequence = state->flushed_sequence + 1;
     store->commit.next_row = state->row_watermark;
     store->commit.last_time_us = state->flushed_time_us;
     store->commit.last_mapped_second = -1;
-    return status;
+    return LORE_OK;
 }
 
 static lore_status start_tree(lore_store *store, uint64_t first_log) {
@@ -255,7 +246,7 @@ static lore_status start_tree(lore_store *store, uint64_t first_log) {
     return lsm_open(&config, first_log, &store->lsm);
 }
 
-static void publish_numbers(lore_store *store) {
+void store_publish_numbers(lore_store *store) {
     struct commit_state *commit = &store->commit;
     env_lock(store->env, commit->mutex);
     atomic_store(&commit->visible_sequence, commit->next_sequence - 1);
@@ -264,34 +255,45 @@ static void publish_numbers(lore_store *store) {
     env_unlock(store->env, commit->mutex);
 }
 
+/* What is in no segment: of a backup nothing, for a reader what its logs promise. */
+static lore_status start_reader(lore_store *store, struct reader_hold *hold) {
+    struct memtable *memtable;
+    if (store->sealed) {
+        store->commit.next_sequence = store->facts.last_sequence + 1;
+        store->commit.next_row = store->facts.row_watermark;
+        store->commit.last_time_us = store->facts.last_commit_us;
+        return LORE_OK;
+    }
+    TRY(reader_read_logs(hold, &memtable));
+    return lsm_reload(store->lsm, memtable);
+}
+
+static lore_status start_parts(lore_store *store, struct reader_hold *hold) {
+    bool read_only = store->options.read_only;
+    struct log_record_state state;
+    if (read_only) TRY(reader_hold(hold));
+    TRY(store_start_numbers(store, &state));
+    TRY(spaces_load(store));
+    TRY(start_tree(store, state.first_log));
+    TRY(snapshots_pin_named(store));
+    TRY(read_only ? start_reader(store, hold) : store_recover(store));
+    store_publish_numbers(store);
+    atomic_store(&store->commit.last_activity_us, env_monotonic_us(store->env));
+    if (read_only) return LORE_OK;
+    space_restore_reserve(store);
+    return background_start(store);
+}
+
 lore_status store_start(lore_store *store) {
     TRY(layout_generation_dir(store->dir, store->path, store->generation, store->building));
     TRY(start_caches(store));
     TRY(start_catalog(store));
     TRY(commit_state_init(store));
-    struct log_record_state state;
-    TRY(start_numbers(store, &state));
-    TRY(spaces_load(store));
-    TRY(start_tree(store, state.first_log));
-    TRY(snapshots_pin_named(store));
-    if (store->sealed) {
-        store->commit.next_sequence = store->facts.last_sequence + 1;
-        store->commit.next_row = store->facts.row_watermark;
-        store->commit.last_time_us = store->facts.last_commit_us;
-    } else if (store->options.read_only) {
-        struct memtable *memtable;
-        TRY(store_read_promised(store, state.first_log, &memtable));
-        TRY(lsm_reload(store->lsm, memtable));
-    } else {
-        TRY(store_recover(store));
-        space_restore_reserve(store);
-    }
-    publish_numbers(store);
-    atomic_store(&store->commit.last_activity_us, env_monotonic_us(store->env));
-    atomic_store(&store->commit.last_sync_us, env_monotonic_us(store->env));
-    if (!store->options.read_only) TRY(background_start(store));
-    store->hooks_ready = true;
-    return LORE_OK;
+    struct reader_hold hold;
+    reader_hold_init(&hold, store);
+    lore_status status = start_parts(store, &hold);
+    reader_hold_deinit(&hold);
+    return status;
 }
 
 /* ---- opening ---- */
@@ -341,24 +343,16 @@ static lore_status open_reader(lore_store *store) {
 lore_status store_open(const char *path, const lore_options *options,
                        const struct store_hooks *hooks, lore_store **out) {
     *out = NULL;
-    for (unsigned attempt = 0;; attempt++) {
-        lore_store *store;
-        TRY(store_allocate(options, hooks, path, &store));
-        bool read_only = store->options.read_only;
-        lore_status status = read_only ? open_reader(store) : open_writer(store);
-        if (status == LORE_OK) {
-            *out = store;
-            return LORE_OK;
-        }
-        /* The hooks' context goes on to the next attempt, or back to the caller. */
-        store->hooks.destroy = NULL;
-        store_free(store);
-        if (!read_only || status != LORE_NOT_FOUND) return status;
-        if (attempt >= READ_ONLY_TRIES)
-            return fail(LORE_CORRUPTION,
-                        "%s: a file that the catalog names is missing, %u times in a row", path,
-                        attempt);
+    lore_store *store;
+    TRY(store_allocate(options, hooks, path, &store));
+    lore_status status = store->options.read_only ? open_reader(store) : open_writer(store);
+    if (status == LORE_OK) {
+        *out = store;
+        return LORE_OK;
     }
+    store->hooks.destroy = NULL; /* the hooks' context goes back to the caller */
+    store_free(store);
+    return status;
 }
 
 lore_status store_close(lore_store *store) {
@@ -462,5 +456,17 @@ lore_status store_catalog_get(lore_store *store, lore_slice key, struct bytes *v
     env_lock(store->env, store->catalog_mutex);
     lore_status status = catalog_get(store->catalog, key, value);
     env_unlock(store->env, store->catalog_mutex);
+    return status;
+}
+
+lore_status store_log_state(lore_store *store, struct log_record_state *state) {
+    struct bytes value = bytes_empty(&store->work_allocator.base);
+    struct catalog_key key = schema_key('L');
+    lore_status status = store_catalog_get(store, catalog_key_slice(&key), &value);
+    if (status == LORE_OK)
+        status = log_record_state_decode(bytes_slice(&value), &store->work_allocator.base, state);
+    else if (status == LORE_NOT_FOUND)
+        status = fail(LORE_CORRUPTION, "%s: the catalog has no record of the log", store->dir);
+    bytes_free(&value);
     return status;
 }

@@ -31,13 +31,6 @@ struct replay {
     struct log_header header; /* of the log read last */
 };
 
-static size_t record_bytes_max(const lore_store *store) {
-    /* A log written under a larger budget must still be readable: bounded by what the machine can
-     * allocate, and by the file. */
-    (void)store;
-    return (size_t)1 << 30;
-}
-
 /* Make room for a batch while replaying: flush what is in the memtable. */
 static lore_status replay_make_room(lore_store *store, uint64_t batch_bytes) {
     if (lsm_has_room(store->lsm, batch_bytes)) return LORE_OK;
@@ -89,7 +82,7 @@ static lore_status replay_log(struct replay *replay, const char *path, uint64_t 
     lore_store *store = replay->store;
     struct log_reader *reader;
     TRY(log_reader_open(store->env, &store->work_allocator.base, path, LOG_FAMILY_WAL,
-                        record_bytes_max(store), &reader));
+                        LOG_RECORD_BYTES_MAX, &reader));
     const struct log_header *header = log_reader_header(reader);
     lore_status status =
         log_chain_enter(&replay->chain, path, number, header, store->commit.next_sequence - 1);
@@ -312,127 +305,4 @@ lore_status store_recover(lore_store *store) {
             TRY(background_step(store, STEP_BYTES, &more));
     }
     return LORE_OK;
-}
-
-/* ---- read-only ---- */
-
-/* Where the log ends that a reader may see: of one that is closed, or has a successor, all; else
- * what is promised. */
-static lore_status promised_end(lore_store *store, const char *path, bool has_next,
-                                struct log_header *header, struct log_end *found_end,
-                                uint64_t *end) {
-    struct log_reader *reader;
-    TRY(log_reader_open(store->env, &store->work_allocator.base, path, LOG_FAMILY_WAL,
-                        record_bytes_max(store), &reader));
-    struct log_record record;
-    bool found = true;
-    lore_status status = LORE_OK;
-    while (status == LORE_OK && found)
-        status = log_reader_next(reader, &record, &found);
-    if (status == LORE_OK) status = log_reader_end(reader, found_end);
-    *header = *log_reader_header(reader);
-    log_reader_close(reader);
-    *end = has_next || found_end->closed ? found_end->end : found_end->promised;
-    return status;
-}
-
-static lore_status read_promised_batch(lore_store *store, const char *path,
-                                       const struct log_record *record, struct memtable *memtable) {
-    struct commit_state *commit = &store->commit;
-    struct batch_view view;
-    TRY(batch_view_open(record->payload, &view));
-    if (view.entries == 0 || view.first_sequence + view.entries <= commit->next_sequence)
-        return LORE_OK;
-    if (view.first_sequence != commit->next_sequence)
-        return fail(LORE_CORRUPTION,
-                    "%s: offset %" PRIu64 ": sequence %" PRIu64 " where %" PRIu64 " was due", path,
-                    record->offset, view.first_sequence, commit->next_sequence);
-    struct batch_view check = view;
-    struct entry entry;
-    uint64_t bytes = 0;
-    bool more = true;
-    while (more) {
-        TRY(batch_view_next(&check, &entry, &more));
-        if (more) bytes += entry.key.size + entry.value.size + MEMTABLE_ENTRY_OVERHEAD;
-    }
-    TRY(memtable_reserve(memtable, bytes));
-    memtable_apply(memtable, record->payload);
-    commit_state_note(commit, &view, record->time_us);
-    return LORE_OK;
-}
-
-static lore_status read_promised_log(lore_store *store, const char *path, uint64_t end,
-                                     struct memtable *memtable) {
-    struct log_reader *reader;
-    TRY(log_reader_open(store->env, &store->work_allocator.base, path, LOG_FAMILY_WAL,
-                        record_bytes_max(store), &reader));
-    lore_status status = LORE_OK;
-    while (status == LORE_OK) {
-        struct log_record record;
-        bool found;
-        status = log_reader_next(reader, &record, &found);
-        if (status != LORE_OK || !found || record.offset >= end) break;
-        if (record.kind == LOG_BATCH) status = read_promised_batch(store, path, &record, memtable);
-    }
-    log_reader_close(reader);
-    return status;
-}
-
-static lore_status find_highest(void *context, const struct dir_entry *entry) {
-    uint64_t *highest = context, number;
-    if (layout_log_parse(entry->name, &number) && number > *highest) *highest = number;
-    return LORE_OK;
-}
-
-/* Beside a live writer a log may be flushed and gone at any moment; then the catalog has changed,
- * and whoever asked begins anew. */
-static lore_status finish_promised(const struct log_chain *chain, uint64_t highest) {
-    lore_store *store = chain->store;
-    char path[PATH_BYTES_MAX];
-    TRY(layout_log_path(path, store->dir, chain->number + 1));
-    uint64_t size;
-    bool is_dir;
-    uint32_t mode;
-    /* There, and unborn when it was asked for. */
-    if (highest == chain->number + 1 && chain->head.number < highest) {
-        lore_status status = store->env->fs->ops->stat(store->env->fs, path, &size, &is_dir, &mode);
-        if (status == LORE_OK) return LORE_OK;
-    }
-    lore_status status = log_chain_finish(chain, highest);
-    return status == LORE_CORRUPTION ? LORE_NOT_FOUND : status;
-}
-
-static lore_status read_promised_logs(lore_store *store, uint64_t first_log,
-                                      struct memtable *memtable) {
-    struct log_chain chain;
-    uint64_t highest = 0;
-    TRY(log_chain_begin(store, &chain));
-    TRY(store->env->fs->ops->list(store->env->fs, store->dir, find_highest, &highest));
-    for (uint64_t number = first_log;; number++) {
-        char path[PATH_BYTES_MAX], next[PATH_BYTES_MAX];
-        TRY(layout_log_path(path, store->dir, number));
-        TRY(layout_log_path(next, store->dir, number + 1));
-        /* Asked before the log is read: a log with a successor is closed and whole. */
-        bool next_is_unborn = true;
-        TRY(store_log_is_unborn(store->env, next, &next_is_unborn));
-        struct log_header header;
-        struct log_end found_end;
-        uint64_t end;
-        TRY(promised_end(store, path, !next_is_unborn, &header, &found_end, &end));
-        TRY(log_chain_enter(&chain, path, number, &header, store->commit.next_sequence - 1));
-        TRY(read_promised_log(store, path, end, memtable));
-        TRY(log_chain_leave(&chain, path, number, &found_end, store->commit.next_sequence - 1));
-        store->commit.log_number = number;
-        if (next_is_unborn) return finish_promised(&chain, highest);
-    }
-}
-
-lore_status store_read_promised(lore_store *store, uint64_t first_log, struct memtable **memtable) {
-    TRY(memtable_create(store->env->allocator, &store->budget, 1u << 16, first_log, memtable));
-    lore_status status = read_promised_logs(store, first_log, *memtable);
-    if (status != LORE_OK) {
-        memtable_release(*memtable);
-        *memtable = NULL;
-    }
-    return status;
 }

@@ -13,6 +13,9 @@
 #include "wal/log_reader.h"
 #include "wal/log_writer.h"
 
+/* A log written under a larger budget must still be readable: bounded by what the machine can allocate, and by the file. */
+#define LOG_RECORD_BYTES_MAX ((size_t)1 << 30)
+
 /* One waiting writer; lives on its own stack. */
 struct commit_request {
     struct batch *batch;
@@ -45,7 +48,7 @@ struct commit_state {
     _Atomic uint64_t visible_row;  /* row watermark at visible_sequence */
     _Atomic int64_t visible_time_us;
     _Atomic uint64_t last_activity_us; /* monotonic */
-    _Atomic uint64_t last_sync_us;     /* monotonic */
+    _Atomic uint64_t unsynced_since_us; /* monotonic; LORE_SYNC_INTERVAL: the first commit that is not synced. 0: none */
     _Atomic int poisoned;          /* lore_status */
     char poisoned_message[512];    /* written once, before `poisoned` */
     /* Read-only handles, under mutex: a refresh has the store for itself, since the writer keeps nothing for a reader. */
@@ -56,7 +59,8 @@ struct commit_state {
 struct background_state {
     struct mutex *mutex;
     struct condition *wake;
-    struct thread *thread;
+    struct thread *thread;         /* for who starts and stops it alone */
+    bool threaded;                 /* there is one; set before it starts */
     struct mutex *step_mutex;      /* one lsm_step at a time */
     bool stop;                     /* under mutex */
     bool kicked;                   /* under mutex: there may be work */
@@ -114,7 +118,6 @@ struct lore_store {
     struct space_table spaces;
     struct bytes named;            /* u64 each: the sequence numbers that named snapshots pin, so that closing
                                     * need not ask the catalog; under the catalog mutex */
-    bool hooks_ready;
 
     /* Counts. */
     _Atomic uint64_t objects;      /* snapshots, iterators, results that are out */
@@ -145,6 +148,10 @@ MUST_USE lore_status store_sweep_generations(const lore_env *env, const char *pa
 
 /* open.c: everything after the lock and CURRENT: open the generation in store->dir. Used by lore_generation_begin too. */
 MUST_USE lore_status store_start(lore_store *store);
+/* The numbers as the catalog's log state leaves them, before any log is read. */
+MUST_USE lore_status store_start_numbers(lore_store *store, struct log_record_state *state);
+/* They become what reads see. */
+void store_publish_numbers(lore_store *store);
 /* The caller's options (NULL: the defaults), checked, and filled up where they come from an older version. */
 MUST_USE lore_status store_options_take(const lore_options *given, lore_options *options);
 MUST_USE lore_status store_allocate(const lore_options *options, const struct store_hooks *hooks,
@@ -174,11 +181,24 @@ MUST_USE lore_status log_chain_note_closed(lore_store *store);
 MUST_USE lore_status store_recover(lore_store *store);
 /* Whether the log at `path` is one that was never finished being created, or is not there. */
 MUST_USE lore_status store_log_is_unborn(const lore_env *env, const char *path, bool *unborn);
-/* Read-only: the promised part of the logs into a new memtable. */
-MUST_USE lore_status store_read_promised(lore_store *store, uint64_t first_log,
-                                         struct memtable **memtable);
 /* Folds one checked batch payload's numbers into the commit state. */
 void commit_state_note(struct commit_state *commit, const struct batch_view *view, int64_t time_us);
+
+/* read_only.c: the files of one state of the writer's, open. */
+struct reader_hold {
+    lore_store *store;
+    struct bytes files; /* struct pooled_file *, one reference each */
+    struct bytes logs;  /* struct log_reader *, from `first_log` on */
+    uint64_t first_log;
+    uint64_t highest_log; /* in the directory when it was looked at */
+};
+void reader_hold_init(struct reader_hold *hold, lore_store *store);
+void reader_hold_deinit(struct reader_hold *hold);
+/* Open every file of the state that the catalog is in, reading on in the catalog until that succeeds. LORE_CORRUPTION:
+ * one is missing for good. LORE_LOCKED: not within lock_timeout_ms. The catalog stays at that state until it is refreshed. */
+MUST_USE lore_status reader_hold(struct reader_hold *hold);
+/* What the logs promise, into a new memtable; the numbers move on from those of store_start_numbers. */
+MUST_USE lore_status reader_read_logs(struct reader_hold *hold, struct memtable **memtable);
 
 /* commit.c */
 MUST_USE lore_status commit_state_init(lore_store *store);
@@ -200,6 +220,10 @@ void background_kick(lore_store *store);
 MUST_USE lore_status background_step(lore_store *store, uint64_t budget_bytes, bool *more);
 /* Interval sync, idle promise, ticks: whatever is due. */
 void background_chores(lore_store *store);
+/* Waits for whoever leads. Not for leaders. */
+void background_sync_if_due(lore_store *store);
+/* A group has been written and is acknowledged before it is synced. */
+void background_note_unsynced(lore_store *store);
 
 /* space.c */
 /* Whether a batch may be written: LORE_FULL over the quota, or while the reserve is given up, unless it frees space. */
@@ -220,5 +244,6 @@ void snapshots_unpin_named(lore_store *store);
 /* Catalog calls under its mutex. */
 MUST_USE lore_status store_catalog_put(lore_store *store, lore_slice key, lore_slice value);
 MUST_USE lore_status store_catalog_get(lore_store *store, lore_slice key, struct bytes *value);
+MUST_USE lore_status store_log_state(lore_store *store, struct log_record_state *state);
 
 #endif

@@ -79,29 +79,6 @@ static void segment_fault(void *context, const struct segment_fault *found) {
                    found->last_key, found->message);
 }
 
-/* Beside a live writer a file of this version may be gone because the writer no longer needs it:
- * then its catalog says so. */
-static bool dropped_by_writer(struct verification *v, uint64_t id) {
-    lore_store *store = v->store;
-    if (!store->options.read_only || store->sealed) return false;
-    struct catalog_key key = schema_key_number('S', id);
-    struct bytes value = bytes_empty(&store->work_allocator.base);
-    struct segment_record record;
-    bool changed, live = false;
-    env_lock(store->env, store->catalog_mutex);
-    lore_status status = catalog_refresh(store->catalog, &changed);
-    if (status == LORE_OK) status = catalog_get(store->catalog, catalog_key_slice(&key), &value);
-    env_unlock(store->env, store->catalog_mutex);
-    if (status == LORE_OK)
-        status = segment_record_decode(bytes_slice(&value), &store->work_allocator.base, &record);
-    if (status == LORE_OK) {
-        live = record.state == SEGMENT_LIVE;
-        segment_record_deinit(&record);
-    }
-    bytes_free(&value);
-    return status == LORE_NOT_FOUND || (status == LORE_OK && !live);
-}
-
 /* A status that is not about the bytes ends the run. */
 static lore_status after_segment(struct verification *v, lore_status status,
                                  uint64_t faults_before) {
@@ -139,7 +116,6 @@ static lore_status verify_segment(struct verification *v, const struct segment_s
         break;
     case SEGMENT_CODES: break;
     }
-    if (status == LORE_NOT_FOUND && dropped_by_writer(v, summary->id)) return LORE_OK;
     TRY(after_segment(v, status, before));
     v->report->files++;
     v->report->bytes += summary->bytes;
@@ -180,7 +156,7 @@ static lore_status verify_log(struct verification *v, const char *path, const ch
     lore_store *store = v->store;
     struct log_reader *reader;
     lore_status status = log_reader_open(store->env, &store->work_allocator.base, path,
-                                         LOG_FAMILY_WAL, (size_t)1 << 30, &reader);
+                                         LOG_FAMILY_WAL, LOG_RECORD_BYTES_MAX, &reader);
     if (status == LORE_NOT_FOUND) return LORE_OK; /* flushed meanwhile */
     if (status == LORE_CORRUPTION || status == LORE_UNSUPPORTED) {
         bool unborn;
@@ -220,14 +196,25 @@ static lore_status verify_log(struct verification *v, const char *path, const ch
 
 /* ---- the directory ---- */
 
-static bool segment_is_live(const struct version *version, uint64_t id) {
-    for (unsigned l = 0; l < LEVELS_MAX; l++)
-        for (size_t r = 0; r < version->levels[l].count; r++)
-            for (size_t t = 0; t < version->levels[l].runs[r].count; t++)
-                if (version->levels[l].runs[r].tables[t].handle->summary.id == id) return true;
-    for (size_t i = 0; i < version->values_count; i++)
-        if (version->values[i]->summary.id == id) return true;
-    return false;
+/* Whether a segment file that is in the directory has business there. In a backup all is in its
+ * catalog. Elsewhere a reader cannot say: the writer's may be newer. A writer has cleared away at
+ * opening what nothing refers to, so what has an id that it has handed out since is being written,
+ * has just been replaced, or is still read by somebody. */
+static lore_status may_be_there(struct verification *v, uint64_t id, bool *may) {
+    lore_store *store = v->store;
+    *may = true;
+    if (store->options.read_only && !store->sealed) return LORE_OK;
+    struct catalog_key key = store->sealed ? schema_key_number('S', id) : schema_key('C');
+    struct bytes value = bytes_empty(&store->work_allocator.base);
+    struct counters_record counters = {.segment_end = UINT64_MAX};
+    lore_status status = store_catalog_get(store, catalog_key_slice(&key), &value);
+    if (status == LORE_NOT_FOUND) *may = false;
+    if (status == LORE_OK && !store->sealed)
+        status =
+            counters_record_decode(bytes_slice(&value), &store->work_allocator.base, &counters);
+    if (id >= counters.segment_end) *may = false;
+    bytes_free(&value);
+    return status == LORE_CORRUPTION || status == LORE_NOT_FOUND ? LORE_OK : status;
 }
 
 static lore_status verify_entry(void *context, const struct dir_entry *entry) {
@@ -248,12 +235,9 @@ static lore_status verify_entry(void *context, const struct dir_entry *entry) {
     enum segment_kind kind;
     if (layout_log_parse(entry->name, &number)) return verify_log(v, path, file);
     if (segment_file_name_parse(entry->name, &kind, &number)) {
-        if (store->options.read_only && !store->sealed)
-            return LORE_OK; /* a writer's may be newer */
-        if (!segment_is_live(v->version, number) && !atomic_load(&store->background.running))
-            warn(v, file,
-                 "no version refers to it: unfinished or dropped work, cleared away at the next "
-                 "open");
+        bool may;
+        TRY(may_be_there(v, number, &may));
+        if (!may) warn(v, file, "not one of this store's: nothing refers to it");
         return LORE_OK;
     }
     bool known = strncmp(entry->name, "edits-", 6) == 0 ||
@@ -272,6 +256,38 @@ static void catalog_fault(void *context, const char *file, uint64_t offset, cons
     fault(v, "catalog", relative, offset, message);
 }
 
+/* Whether a writer is there; also where that cannot be told. */
+static bool is_being_written(const lore_store *store) {
+    char path[PATH_BYTES_MAX];
+    bool locked = true;
+    if (path_join(path, store->path, "LOCK") != LORE_OK) return true;
+    lore_status status = store->env->fs->ops->is_locked(store->env->fs, path, &locked);
+    return status == LORE_NOT_FOUND ? false : status != LORE_OK || locked;
+}
+
+/* LMDB's file, which a reader else has no need of. Beside a writer it changes while it is read, and
+ * is the writer's to check; so it counts only if nobody writes, and is looked at twice, for one may
+ * have come and gone. */
+static lore_status verify_map_file(struct verification *v) {
+    lore_store *store = v->store;
+    if (!store->options.read_only || store->sealed) return LORE_OK;
+    lore_status status = LORE_CORRUPTION;
+    for (unsigned i = 0; i < 2 && status == LORE_CORRUPTION; i++) {
+        if (is_being_written(store)) return LORE_OK;
+        status = catalog_verify_file(store->catalog);
+    }
+    if (status != LORE_CORRUPTION || is_being_written(store)) return status;
+    char message[512], file[PATH_BYTES_MAX];
+    snprintf(message, sizeof message,
+             "%.300s; it is derived from edits: nothing is lost, and the next opening for writing "
+             "makes it anew (lore compact)",
+             lore_error_message());
+    relative_name(store, "catalog.mdb", file);
+    fault(v, "catalog", file, 0, message);
+    v->report->files++;
+    return LORE_OK;
+}
+
 static lore_status verify_catalog(struct verification *v) {
     lore_store *store = v->store;
     struct current current;
@@ -285,11 +301,12 @@ static lore_status verify_catalog(struct verification *v) {
     env_lock(store->env, store->catalog_mutex);
     status = catalog_verify(store->catalog, catalog_fault, v);
     /* Beside a live writer, edits may be rolled at any moment: read on in the newer file. */
-    for (unsigned i = 0; i < TRIES_MAX && status == LORE_NOT_FOUND; i++) {
-        bool changed;
-        status = catalog_refresh(store->catalog, &changed);
-        if (status == LORE_OK) status = catalog_verify(store->catalog, catalog_fault, v);
-    }
+    for (unsigned i = 0; i < TRIES_MAX && status == LORE_NOT_FOUND; i++)
+        status = catalog_verify(store->catalog, catalog_fault, v);
+    if (status == LORE_NOT_FOUND)
+        status =
+            fail(LORE_LOCKED, "%s: the writer replaced its edits %u times while they were read",
+                 store->dir, TRIES_MAX);
     v->report->files += store->options.read_only ? 1 : 2;
     v->report->bytes += catalog_bytes(store->catalog);
     env_unlock(store->env, store->catalog_mutex);
@@ -345,6 +362,7 @@ lore_status store_verify(lore_store *store, lore_finding_fn finding, lore_progre
     lsm_view_release(store->lsm, &view);
     v.total_bytes = version_bytes(v.version);
     lore_status status = verify_catalog(&v);
+    if (status == LORE_OK) status = verify_map_file(&v);
     if (status == LORE_OK)
         status = store->env->fs->ops->list(store->env->fs, store->dir, verify_entry, &v);
     if (status == LORE_OK) status = verify_segments(&v);

@@ -24,6 +24,7 @@ struct log_reader {
     uint64_t window_at;  /* where they begin in it */
     uint64_t file_bytes; /* when the window was filled */
 
+    uint64_t header_check;
     uint64_t at;       /* offset after the last valid record */
     uint64_t check;    /* of that record */
     uint64_t promised; /* highest of the valid promises so far */
@@ -32,12 +33,19 @@ struct log_reader {
 
 /* ---- open, close ---- */
 
+void log_reader_rewind(struct log_reader *reader) {
+    reader->at = LOG_HEADER_BYTES;
+    reader->check = reader->header_check;
+    reader->promised = 0;
+    reader->closed = false;
+}
+
 static lore_status read_header(struct log_reader *reader, enum log_family family) {
     uint8_t header[LOG_HEADER_BYTES];
     TRY(file_read_exact(reader->file, reader->path, 0, header, sizeof header));
     TRY(log_header_decode(header, reader->path, family, &reader->header));
-    reader->at = LOG_HEADER_BYTES;
-    reader->check = log_header_check(header);
+    reader->header_check = log_header_check(header);
+    log_reader_rewind(reader);
     return LORE_OK;
 }
 

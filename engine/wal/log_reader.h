@@ -49,6 +49,8 @@ MUST_USE lore_status log_reader_next(struct log_reader *reader, struct log_recor
                                      bool *found);
 /* After *found was false: look beyond for promises and classify. */
 MUST_USE lore_status log_reader_end(struct log_reader *reader, struct log_end *end);
+/* Back to the first record. */
+void log_reader_rewind(struct log_reader *reader);
 void log_reader_close(struct log_reader *reader); /* NULL is fine */
 
 /* Copy `bytes` bytes from `offset` of the file at `path` to a new file `to`, and sync it and its directory: for a
