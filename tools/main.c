@@ -6,7 +6,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,10 +110,6 @@ static void hold_standard_streams(void) {
 int main(int argc, char **argv) {
     struct cli cli = {.verbosity = 0};
     hold_standard_streams();
-    if (sodium_init() < 0) {
-        fputs("lore: libsodium does not start (LORE_MISUSE)\n", stderr);
-        return EXIT_FAILED;
-    }
     signal(SIGPIPE, SIG_IGN); /* a write says so too, and the store is closed first */
     interrupt_install();
     int code = run(&cli, argc, (const char *const *)argv);

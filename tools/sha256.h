@@ -1,5 +1,7 @@
 /* sha256.h - SHA-256 (libsodium) as the manifests and dumps write it: "sha256:" and 64 hex digits.
- */
+ *
+ * sodium_init is not called: the hash needs nothing from it, and it ends the process where the kernel has no randomness to
+ * give. */
 #ifndef LORE_TOOLS_SHA256_H
 #define LORE_TOOLS_SHA256_H
 
