@@ -13,6 +13,9 @@
  * its image comes out of the same record). Workloads of one and two operations are cut everywhere;
  * in those of three only the last operation is, since the first two are another workload's.
  *
+ * At each change there is also a second kind of crash: the process alone dies, the store is opened
+ * again, and then the power goes.
+ *
  * The number of states, by pair of operations (the one before, the one that was cut), is printed as
  * a table.
  */
@@ -129,6 +132,52 @@ static void check_disk(struct simulation *sim, struct choice *choice) {
     if (sim->at >= 0 && sim->at < sim->length) sim->counts[pair][sim->workload[sim->at]]++;
 }
 
+static lore_status open_and_render(struct simulation *sim, const lore_env *env, lore_store **store,
+                                   char text[MODEL_TEXT_MAX]) {
+    lore_options options;
+    model_options(&options, env);
+    options.create_if_missing = sim->may_be_missing;
+    *store = NULL;
+    text[0] = '\0';
+    lore_status status = lore_open(STORE_PATH, &options, store);
+    return status == LORE_OK ? store_render(*store, text) : status;
+}
+
+/* The process is killed here, the store is opened by another, and then the power goes: what the
+ * second built on, the first may not have synced. */
+static void check_twice(struct simulation *sim, struct choice *choice) {
+    struct fs_memory *killed, *cut;
+    lore_store *store, *again;
+    char text[MODEL_TEXT_MAX], before[MODEL_TEXT_MAX], after[MODEL_TEXT_MAX],
+        what[3 * MODEL_TEXT_MAX + 128];
+    MUST(fs_memory_clone(sim->disk, &killed));
+    lore_env env = {env_posix()->allocator, fs_memory_fs(killed), env_posix()->sys};
+    lore_status status = open_and_render(sim, &env, &store, text);
+    MUST(fs_memory_crash_clone(killed, choose, choice, &cut));
+    if (store != NULL && lore_close(store) != LORE_OK) violation(sim, choice, lore_error_message());
+    fs_memory_destroy(killed);
+    lore_env cut_env = {env_posix()->allocator, fs_memory_fs(cut), env_posix()->sys};
+    if (status == LORE_OK) status = open_and_render(sim, &cut_env, &again, text);
+    model_render(&sim->before, before);
+    model_render(&sim->after, after);
+    if (status != LORE_OK) {
+        snprintf(what, sizeof what, "killed, opened and cut off: %s: %s", lore_status_name(status),
+                 lore_error_message());
+        violation(sim, choice, what);
+    } else if (strcmp(text, before) != 0 && strcmp(text, after) != 0) {
+        snprintf(
+            what, sizeof what,
+            "killed, opened and cut off: content differs\n  found    %s  expected %s  or       "
+            "%s",
+            text, before, after);
+        violation(sim, choice, what);
+    }
+    if (status == LORE_OK && lore_close(again) != LORE_OK)
+        violation(sim, choice, lore_error_message());
+    fs_memory_destroy(cut);
+    sim->states++;
+}
+
 /* ---- choosing disks ---- */
 
 static bool done(const struct simulation *sim) {
@@ -142,6 +191,14 @@ static void on_change(void *context, uint64_t number) {
     size_t pending = fs_memory_pending_count(sim->disk);
     uint64_t all = pending >= 63 ? UINT64_MAX : (UINT64_C(1) << pending) - 1;
     struct choice choice = {0};
+    if (sim->skipped == NULL) {
+        check_twice(sim, &choice);
+        if (sim->length < 3) {
+            choice.kept = operation_random(&sim->random);
+            check_twice(sim, &choice);
+            choice.kept = 0;
+        }
+    }
     if (pending <= SUBSETS_ALL && sim->length < 3) {
         for (choice.kept = 0; choice.kept <= all && !done(sim); choice.kept++)
             check_disk(sim, &choice);

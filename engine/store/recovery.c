@@ -167,6 +167,16 @@ static lore_status keep_tail(struct replay *replay, const char *path) {
     return status;
 }
 
+/* A process that was killed may have left it in the kernel's memory alone, and its successor, which
+ * is synced, says how long it is. */
+static lore_status sync_closed_log(lore_store *store, const char *path) {
+    struct file *file;
+    TRY(fs_open(store->env, path, FILE_WRITE, store->options.group_access, &file));
+    lore_status status = file_sync(file);
+    file_close(file);
+    return status;
+}
+
 /* The last log goes on where its valid records end; a closed one gets a successor. */
 static lore_status continue_log(struct replay *replay, const char *path) {
     lore_store *store = replay->store;
@@ -177,6 +187,7 @@ static lore_status continue_log(struct replay *replay, const char *path) {
     if (!replay->chain.end.closed)
         return log_writer_reopen(&config, path, &replay->header, replay->chain.end.end,
                                  replay->chain.end.last_check, &store->commit.log);
+    TRY(sync_closed_log(store, path));
     struct log_header header = {.family = LOG_FAMILY_WAL,
                                 .identity = store->segments.identity,
                                 .number = replay->chain.number + 1,

@@ -113,6 +113,7 @@ lore_status log_writer_reopen(const struct log_writer_config *config, const char
     lore_status status = fs_open(config->env, path, FILE_WRITE, config->group_access, &w->file);
     if (status == LORE_OK) status = file_truncate(w->file, end);
     if (status == LORE_OK) status = file_sync(w->file);
+    if (status == LORE_OK) status = fs_sync_parent(config->env, path);
     if (status != LORE_OK) {
         log_writer_destroy(w);
         return status;
