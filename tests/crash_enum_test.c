@@ -143,6 +143,23 @@ static lore_status open_and_render(struct simulation *sim, const lore_env *env, 
     return status == LORE_OK ? store_render(*store, text) : status;
 }
 
+/* A reader beside the writer that has recovered sees what that one sees. */
+static void check_reader(struct simulation *sim, struct choice *choice, const lore_env *env,
+                         const char *expected) {
+    lore_options options;
+    lore_store *reader;
+    char text[MODEL_TEXT_MAX], what[2 * MODEL_TEXT_MAX + 128];
+    model_options(&options, env);
+    options.read_only = true;
+    lore_status status = lore_open(STORE_PATH, &options, &reader);
+    if (status == LORE_OK) status = store_render(reader, text);
+    if (reader != NULL) MUST(lore_close(reader));
+    if (status == LORE_OK && strcmp(text, expected) == 0) return;
+    snprintf(what, sizeof what, "a reader, %s:\n  found    %s  expected %s",
+             lore_status_name(status), status == LORE_OK ? text : lore_error_message(), expected);
+    violation(sim, choice, what);
+}
+
 /* The process is killed here, the store is opened by another, and then the power goes: what the
  * second built on, the first may not have synced. */
 static void check_twice(struct simulation *sim, struct choice *choice) {
@@ -153,6 +170,7 @@ static void check_twice(struct simulation *sim, struct choice *choice) {
     MUST(fs_memory_clone(sim->disk, &killed));
     lore_env env = {env_posix()->allocator, fs_memory_fs(killed), env_posix()->sys};
     lore_status status = open_and_render(sim, &env, &store, text);
+    if (status == LORE_OK) check_reader(sim, choice, &env, text);
     MUST(fs_memory_crash_clone(killed, choose, choice, &cut));
     if (store != NULL && lore_close(store) != LORE_OK) violation(sim, choice, lore_error_message());
     fs_memory_destroy(killed);

@@ -305,8 +305,11 @@ static lore_status open_writer(lore_store *store) {
     lore_status status = current_read(env, store->path, &current);
     if (status == LORE_NO_STORE && options->create_if_missing) {
         status = env->fs->ops->make_dir(env->fs, store->path, options->group_access);
-        if (status == LORE_OK) status = fs_sync_parent(env, store->path);
-        if (status == LORE_EXISTS) status = LORE_OK;
+        if (status == LORE_OK || status == LORE_EXISTS) {
+            /* The folder may be the caller's own, in one that cannot be opened: then it is his. */
+            lore_status synced = fs_sync_parent(env, store->path);
+            status = status == LORE_EXISTS ? LORE_OK : synced;
+        }
     }
     TRY(status);
     TRY(store_lock_take(env, store->path, options->group_access, options->lock_timeout_ms,
@@ -320,6 +323,8 @@ static lore_status open_writer(lore_store *store) {
         status = current_read(env, store->path, &current);
     }
     TRY(status);
+    /* Whoever switched CURRENT may have been killed before he could sync it. */
+    TRY(env->fs->ops->sync_dir(env->fs, store->path));
     TRY(store_sweep_generations(env, store->path));
     store->generation = current.generation;
     TRY(store_start(store));

@@ -309,6 +309,8 @@ lore_status store_recover(lore_store *store) {
     if (replay.chain.end.ending == LOG_ENDS_TORN) TRY(keep_tail(&replay, path));
     TRY(continue_log(&replay, path));
     TRY(log_chain_note_begun(&replay.chain));
+    /* What was found is synced by now: so say, for readers and for the next recovery. */
+    TRY(commit_sync_log(store));
     if (store->commit.log_number - first_log >= LOGS_KEPT_MAX) {
         TRY(commit_switch_log(store, 0, true));
         bool more = true;
