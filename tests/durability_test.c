@@ -575,6 +575,36 @@ static void count_flush(const char *what, bool blobs, bool rows, uint64_t syncs_
     CHECK(directories > 0 && directories <= dirs_max);
 }
 
+/* ---- reading ---- */
+
+/* A device that does not read, for a while: the background's work waits, writes do not. */
+static void reads_that_fail_refuse_no_writes(void) {
+    struct disk disk;
+    disk_create(&disk);
+    lore_store *store = open_on(&disk, LORE_SYNC_FULL);
+    uint64_t n = 1;
+    for (unsigned table = 0; table < 6; table++) {
+        for (unsigned i = 0; i < 10; i++)
+            commit_number(store, n++);
+        MUST(lore_flush(store));
+    }
+    struct fault_plan plan = {
+        .calls = FAULT_READ, .for_ever = true, .status = LORE_IO, .path_contains = ".table"};
+    fs_fault_set_plan(disk.fault, &plan);
+    MUST_BE(lore_compact(store, NULL, NULL), LORE_IO);
+    CHECK(stats_of(store).poisoned == LORE_OK);
+    commit_number(store, n++);
+    MUST_BE(lore_flush(store), LORE_IO); /* what was written is read back */
+    commit_number(store, n++);
+    fs_fault_set_plan(disk.fault, NULL);
+    MUST(lore_flush(store));
+    MUST(lore_compact(store, NULL, NULL));
+    CHECK(check_prefix(store) == n - 1);
+    MUST(lore_close(store));
+    disk_destroy(&disk);
+    printf("reads that fail: writes go on\n");
+}
+
 int main(int argc, char **argv) {
     random_state = seed_of(argc, argv);
     one_flush_a_group();
@@ -591,5 +621,6 @@ int main(int argc, char **argv) {
     interval_during_a_compaction(LORE_BACKGROUND_THREAD, "a compaction beside a thread");
     interval_during_a_compaction(LORE_BACKGROUND_STEPS, "a compaction without a thread");
     interval_without_a_thread();
+    reads_that_fail_refuse_no_writes();
     return 0;
 }

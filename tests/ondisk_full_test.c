@@ -2,14 +2,15 @@
  * ondisk_full_test.c - a real disk that is really full: 64 MiB of tmpfs, and of ext4 on a loop
  * device where there is one, written until nothing goes in any more.
  *
- *   ondisk_full_test [--seed N] [compaction] [tmpfs|ext4]
+ *   ondisk_full_test [--seed N] [tmpfs|ext4]
  *
  * Then: writes answer LORE_FULL and nothing else; reads and verify go on; the store closes and
- * opens on the full disk; the content is what was acknowledged, also after reopening. And again with
- * a stranger's file that takes the space and goes away: writes succeed again on the same handle.
+ * opens on the full disk; the content is what was acknowledged, also after reopening. And again
+ * with a stranger's file that takes the space and goes away: writes succeed again on the same
+ * handle.
  *
- * With `compaction` also: a range delete and a compaction succeed with what the reserve holds, and writes resume. They
- * do not always (docs/limitations.md), so this part is not in the test run.
+ * And what a full disk is to give back: most of the data is deleted, by range, in key order, or
+ * scattered over all of it; a compaction goes through on what space there is, and writes resume.
  *
  * Mounts, in a mount namespace of its own that ends with it, so it wants to be root; ends with 77
  * where it may not.
@@ -33,7 +34,6 @@ enum { FIRST = 1, SECOND = 2 };
 static char folder[TEST_PATH_BYTES], mounted[TEST_PATH_BYTES + 16],
     store_path[TEST_PATH_BYTES + 32];
 static uint64_t random_state;
-static bool with_compaction;
 
 static lore_status open_store(lore_store **store) {
     lore_options options;
@@ -185,14 +185,6 @@ static lore_store *reopen(lore_store *store, bool full) {
     return store;
 }
 
-static void reopen_and_remove(lore_store *store, uint64_t first, uint64_t end) {
-    store = reopen(store, true);
-    check_content(store, first, end);
-    lore_status status = lore_close(store);
-    CHECK(status == LORE_OK || status == LORE_FULL);
-    remove_tree(store_path);
-}
-
 static void fill_and_recover(void) {
     lore_store *store;
     MUST(open_store(&store));
@@ -201,11 +193,7 @@ static void fill_and_recover(void) {
     refused_and_readable(store, first, end);
     store = reopen(store, true);
     check_content(store, first, end);
-    if (!with_compaction) {
-        verify_clean(store);
-        reopen_and_remove(store, first, end);
-        return;
-    }
+    verify_clean(store);
     end = fill(store, end);
     delete_between(store, first, end / 4 * 3);
     first = end / 4 * 3;
@@ -229,6 +217,83 @@ static void fill_and_recover(void) {
     store = reopen(store, false);
     check_content(store, first, end);
     verify_clean(store);
+    MUST(lore_close(store));
+    remove_tree(store_path);
+}
+
+/* ---- deletes all over the keys ---- */
+
+/* Its own inverse, so that a key tells its number. */
+static uint64_t scatter(uint64_t n) {
+    uint64_t mixed = 0;
+    for (unsigned bit = 0; bit < 64; bit++)
+        mixed |= (n >> bit & 1) << (63 - bit);
+    return mixed;
+}
+
+static lore_status write_scattered(lore_store *store, uint64_t n) {
+    uint8_t key[8];
+    char value[VALUE_BYTES_MAX];
+    return lore_put(store, FIRST, number_key(scatter(n), key), value_of(n, value));
+}
+
+/* Those below `end` that `kept_of` divides. */
+static void check_scattered(lore_store *store, uint64_t end, unsigned kept_of) {
+    lore_iter *iter;
+    uint64_t found = 0;
+    MUST(lore_iter_create(store, NULL, FIRST, NULL, &iter));
+    for (MUST(lore_iter_seek_first(iter)); lore_iter_valid(iter); MUST(lore_iter_next(iter))) {
+        lore_slice value;
+        uint64_t n = scatter(key_number(lore_iter_key(iter)));
+        CHECK(n < end && n % kept_of == 0);
+        MUST(lore_iter_value(iter, &value));
+        check_value(value, n);
+        found++;
+    }
+    CHECK(found == (end + kept_of - 1) / kept_of);
+    lore_iter_destroy(iter);
+}
+
+/* All but every fourth, one by one. Where the deletes themselves find no room any more, a
+ * compaction between gives back what those before it freed. */
+static void delete_scattered(lore_store *store, uint64_t end) {
+    uint8_t key[8];
+    unsigned compactions = 0;
+    for (uint64_t n = 0; n < end; n++) {
+        if (n % 4 == 0) continue;
+        lore_status status = lore_delete(store, FIRST, number_key(scatter(n), key));
+        if (status == LORE_FULL) {
+            CHECK(compactions++ < 100);
+            lore_status compacted = lore_compact(store, NULL, NULL);
+            CHECK(compacted == LORE_OK || compacted == LORE_FULL);
+            status = lore_delete(store, FIRST, number_key(scatter(n), key));
+        }
+        MUST(status);
+    }
+    printf("  scattered deletes, with %u compactions between\n", compactions);
+}
+
+static void deletes_all_over(void) {
+    lore_store *store;
+    MUST(open_store(&store));
+    uint64_t end = 0;
+    lore_status status;
+    while ((status = write_scattered(store, end)) == LORE_OK)
+        end++;
+    MUST_BE(status, LORE_FULL);
+    check_scattered(store, end, 1);
+    delete_scattered(store, end);
+    check_scattered(store, end, 4);
+    MUST(lore_compact(store, NULL, NULL));
+    check_scattered(store, end, 4);
+    uint64_t free_bytes = stats_of(store).disk_free_bytes;
+    printf("  %" PRIu64 " numbers, most deleted: %" PRIu64 " KiB are free\n", end,
+           free_bytes >> 10);
+    CHECK(free_bytes > ((uint64_t)DISK_MIB << 20) / 3);
+    MUST(write_scattered(store, 0));
+    verify_clean(store);
+    store = reopen(store, false);
+    check_scattered(store, end, 4);
     MUST(lore_close(store));
     remove_tree(store_path);
 }
@@ -283,6 +348,7 @@ static bool mount_ext4(void) {
 
 static void run_on_disk(void) {
     fill_and_recover();
+    deletes_all_over();
     stranger_takes_the_space();
     fflush(NULL);
     _exit(0);
@@ -308,8 +374,6 @@ int main(int argc, char **argv) {
         bool (*mount_disk)(void);
     } disks[] = {{"tmpfs", mount_tmpfs}, {"ext4", mount_ext4}};
     random_state = seed_of(argc, argv);
-    for (int i = 1; i < argc; i++)
-        if (strcmp(argv[i], "compaction") == 0) with_compaction = true;
     if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) {
         printf("skipped: mounting: %s\n", strerror(errno));
         return SKIPPED;

@@ -13,6 +13,7 @@
 
 #include "lsm/compaction.h"
 #include "lsm/flush.h"
+#include "lsm/prune.h"
 #include "lsm/rewrite.h"
 #include "lsm/shape.h"
 #include "vfs/sync.h"
@@ -28,10 +29,19 @@
 /* Whoever asks for a compaction within so long of one that did not come to its end goes on with it:
  * else a process that is killed now and then would never see the end of one. */
 #define RESUME_US INT64_C(3600000000)
+/* What there was no room for is looked at again after so long. */
+#define STARVED_US 1000000u
+/* Of the room, for the catalog and what else is written beside a job. */
+#define ROOM_KEPT_BYTES (UINT64_C(64) << 10)
 
 struct blocked {
     bool is_run; /* else a value file */
     uint64_t id;
+};
+
+struct pruned {
+    uint64_t table;
+    bool for_good; /* too little of it was hidden: until the next flush. Else there was no room */
 };
 
 struct background {
@@ -39,6 +49,10 @@ struct background {
     struct flush *flush;
     struct compaction *merges[JOB_SLOTS]; /* NULL: none */
     struct rewrite *rewrite;
+    struct prune *prune;
+    struct pruned *pruned; /* tables that a prune did not help */
+    size_t pruned_count, pruned_capacity;
+    unsigned doubt; /* merges that met a full disk in spite of the room that was said to be there */
     bool main_goes_next;
     struct blocked *blocked; /* until reopened */
     size_t blocked_count, blocked_capacity;
@@ -49,12 +63,21 @@ struct background {
     /* read by other threads */
     _Atomic bool stepping;
     _Atomic bool working; /* something is in progress */
-    _Atomic bool any_blocked;
+    _Atomic uint64_t blocked_runs, blocked_level0_runs;
     _Atomic bool compacting;
     _Atomic uint64_t compact_done, compact_total; /* bytes, about */
-    _Atomic uint64_t settled_version; /* nothing was due in that version; 0: not known */
-    _Atomic uint64_t settled_pin;     /* and with that oldest pin */
+    _Atomic uint64_t settled_version;  /* nothing was due in that version; 0: not known */
+    _Atomic uint64_t settled_pin;      /* and with that oldest pin */
+    _Atomic uint64_t settled_until_us; /* 0: for good */
 };
+
+/* For jobs; the catalog and what else is written beside them is left its share. */
+static uint64_t room_of(const struct lsm *lsm) {
+    uint64_t room = atomic_load(&lsm->room_bytes);
+    if (room == 0) return 0;
+    unsigned doubt = lsm->background->doubt < 32 ? lsm->background->doubt : 32;
+    return room > ROOM_KEPT_BYTES ? ((room - ROOM_KEPT_BYTES) >> doubt) + 1 : 1;
+}
 
 static struct policy_limits limits_of(const struct lsm *lsm) {
     const struct lsm_config *config = &lsm->config;
@@ -62,7 +85,7 @@ static struct policy_limits limits_of(const struct lsm *lsm) {
     if (sources < config->fan_in + 1u) sources = config->fan_in + 1u;
     if (sources > SOURCES_MAX) sources = SOURCES_MAX;
     return (struct policy_limits){config->fan_in, config->memtable_bytes, config->table_bytes_max,
-                                  (uint32_t)sources};
+                                  (uint32_t)sources, room_of(lsm)};
 }
 
 static uint32_t buffers_bytes(const struct lsm *lsm) {
@@ -231,6 +254,8 @@ void background_destroy(struct background *background) {
     for (size_t slot = 0; slot < JOB_SLOTS; slot++)
         compaction_destroy(background->merges[slot]);
     rewrite_destroy(background->rewrite);
+    prune_destroy(background->prune);
+    mem_put(a, background->pruned, background->pruned_capacity * sizeof *background->pruned);
     mem_put(a, background->blocked, background->blocked_capacity * sizeof *background->blocked);
     mem_put(a, background, sizeof *background);
 }
@@ -243,7 +268,7 @@ static bool run_is_busy(void *context, uint64_t run) {
         if (background->merges[slot] != NULL && compaction_has_run(background->merges[slot], run))
             return true;
     }
-    return false;
+    return background->prune != NULL && prune_run(background->prune) == run;
 }
 
 static bool is_blocked(const struct background *background, bool is_run, uint64_t id) {
@@ -282,8 +307,20 @@ static lore_status block(struct background *background, bool is_run, uint64_t id
         background->blocked_capacity = capacity;
     }
     background->blocked[background->blocked_count++] = (struct blocked){is_run, id};
-    atomic_store(&background->any_blocked, true);
     return LORE_OK;
+}
+
+/* Runs that wait for a repair are no debt that slower writes could pay. */
+static void count_blocked(struct background *background) {
+    const struct version *version = background->lsm->version;
+    uint64_t level0_runs = 0, runs = 0;
+    for (size_t r = 0; r < version->runs_count && background->blocked_count > 0; r++) {
+        if (!is_blocked(background, true, version->runs[r].id)) continue;
+        runs++;
+        level0_runs += r < version->levels[0].count;
+    }
+    atomic_store(&background->blocked_runs, runs);
+    atomic_store(&background->blocked_level0_runs, level0_runs);
 }
 
 struct quarantine_search {
@@ -395,7 +432,25 @@ static lore_status step_flush(struct background *background, uint64_t budget_byt
     flush_destroy(background->flush);
     background->flush = NULL;
     totals->flushes += status == LORE_OK;
+    if (status == LORE_OK) background->pruned_count = 0;
     return status;
+}
+
+/* There is no room for it: the runs stay as they are now, and what fits is done instead. */
+static lore_status give_up_merge(struct background *background, uint8_t slot) {
+    struct lsm *lsm = background->lsm;
+    if (atomic_load(&lsm->room_bytes) == 0) return LORE_OK; /* it stays, and is tried again */
+    struct catalog_edit edit;
+    catalog_edit_init(&edit, lsm->work);
+    struct catalog_key key = schema_key_number('J', slot);
+    lore_status status = catalog_edit_delete(&edit, catalog_key_slice(&key));
+    if (status == LORE_OK) status = lsm_commit(lsm, &edit);
+    catalog_edit_deinit(&edit);
+    if (status == LORE_FULL) return LORE_OK;
+    TRY(status);
+    background->doubt++;
+    end_merge(background, slot);
+    return LORE_OK;
 }
 
 static lore_status step_merge(struct background *background, uint8_t slot, uint64_t budget_bytes,
@@ -412,9 +467,82 @@ static lore_status step_merge(struct background *background, uint8_t slot, uint6
         atomic_store(&background->compacting, false);
         return status;
     }
+    if (status == LORE_FULL) {
+        TRY(give_up_merge(background, slot));
+        return fail(LORE_FULL, "no room on the disk to merge");
+    }
     if (status != LORE_OK || !done) return status;
     totals->compactions++;
     end_merge(background, slot);
+    return LORE_OK;
+}
+
+/* ---- prunes ---- */
+
+static lore_status remember_pruned(struct background *background, uint64_t table, bool for_good) {
+    if (background->pruned_count == background->pruned_capacity) {
+        size_t capacity = background->pruned_capacity == 0 ? 16 : 2 * background->pruned_capacity;
+        void *memory = background->pruned;
+        TRY(mem_resize(background->lsm->allocator, &memory,
+                       background->pruned_capacity * sizeof *background->pruned,
+                       capacity * sizeof *background->pruned));
+        background->pruned = memory;
+        background->pruned_capacity = capacity;
+    }
+    background->pruned[background->pruned_count++] = (struct pruned){table, for_good};
+    return LORE_OK;
+}
+
+static bool was_pruned(const struct background *background, uint64_t table) {
+    for (size_t i = 0; i < background->pruned_count; i++) {
+        if (background->pruned[i].table == table) return true;
+    }
+    return false;
+}
+
+/* The smallest table that may shrink. */
+static lore_status start_prune(struct background *background, const struct policy_shape *shape) {
+    struct lsm *lsm = background->lsm;
+    const struct version *version = lsm->version;
+    const struct segment_summary *smallest = NULL;
+    for (size_t r = 0; r < version->runs_count; r++) {
+        if (shape->runs[r].busy || shape->runs[r].blocked) continue;
+        for (size_t t = 0; t < version->runs[r].count; t++) {
+            const struct table_slot *slot = &version->runs[r].tables[t];
+            const struct segment_summary *summary = &slot->handle->summary;
+            if (smallest != NULL && summary->bytes >= smallest->bytes) continue;
+            if (!was_pruned(background, summary->id) && prune_may_help(version, r, slot))
+                smallest = summary;
+        }
+    }
+    if (smallest == NULL) return LORE_OK;
+    uint64_t room = atomic_load(&lsm->room_bytes);
+    struct prune_limits limits = {room > ROOM_KEPT_BYTES ? room - ROOM_KEPT_BYTES : 0,
+                                  limits_of(lsm).sources_max, buffers_bytes(lsm)};
+    return prune_create(lsm, smallest->id, &limits, &background->prune);
+}
+
+static lore_status step_prune(struct background *background, uint64_t budget_bytes,
+                              struct step_count *count, struct lsm_totals *totals) {
+    bool done;
+    lore_status status = prune_step(background->prune, budget_bytes, count, &done);
+    if (status == LORE_OK && !done) return LORE_OK;
+    uint64_t table = prune_table(background->prune);
+    bool for_good = status == LORE_CORRUPTION || prune_found_little(background->prune);
+    prune_destroy(background->prune);
+    background->prune = NULL;
+    atomic_store(&background->settled_version, 0);
+    totals->compactions += status == LORE_OK;
+    if (status != LORE_OK) {
+        lore_status remembered = remember_pruned(background, table, for_good);
+        /* Others may be smaller. */
+        return status == LORE_FULL ? remembered : status;
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < background->pruned_count; i++) {
+        if (background->pruned[i].for_good) background->pruned[kept++] = background->pruned[i];
+    }
+    background->pruned_count = kept;
     return LORE_OK;
 }
 
@@ -538,37 +666,68 @@ static bool is_settled(struct background *background) {
     env_lock(lsm->config.context->env, lsm->mutex);
     uint64_t number = lsm->version->number;
     env_unlock(lsm->config.context->env, lsm->mutex);
+    uint64_t until_us = atomic_load(&background->settled_until_us);
     return atomic_load(&background->settled_version) == number &&
-           atomic_load(&background->settled_pin) == lsm_oldest_pin(lsm);
+           atomic_load(&background->settled_pin) == lsm_oldest_pin(lsm) &&
+           (until_us == 0 || env_monotonic_us(lsm->config.context->env) < until_us);
+}
+
+/* Something is due that the disk has no room for. */
+static lore_status make_room(struct background *background, const struct policy_shape *shape) {
+    TRY(start_prune(background, shape));
+    background->doubt = 0;
+    if (background->prune != NULL) return LORE_OK;
+    if (!atomic_load(&background->compacting)) return LORE_OK;
+    return fail(LORE_FULL, "no room on the disk to merge: %llu bytes",
+                (unsigned long long)atomic_load(&background->lsm->room_bytes));
+}
+
+/* Nothing more is due in this version; or, when `starved`, for now. */
+static void settle(struct background *background, uint64_t oldest_pin, bool starved) {
+    struct lsm *lsm = background->lsm;
+    uint64_t now_us = starved ? env_monotonic_us(lsm->config.context->env) : 0;
+    atomic_store(&background->settled_until_us, starved ? now_us + STARVED_US : 0);
+    atomic_store(&background->settled_pin, oldest_pin);
+    atomic_store(&background->settled_version, lsm->version->number);
+}
+
+static lore_status choose_main(struct background *background, const struct policy_shape *shape,
+                               uint64_t oldest_pin, bool starved, struct step_count *count) {
+    struct policy_limits limits = limits_of(background->lsm);
+    bool compacting = atomic_load(&background->compacting);
+    bool compacted = compacting && is_compacted(background, shape);
+    struct policy_choice choice;
+    if (policy_choose_main(shape, &limits, compacting, compacted, &choice)) {
+        /* What comes up after the values' turn is ordinary work. */
+        if (compacted && choice.kind != POLICY_REWRITE && choice.kind != POLICY_DROP)
+            TRY(end_asked(background));
+        return act_on(background, &choice, count);
+    }
+    starved |= choice.starved;
+    settle(background, oldest_pin, starved);
+    if (starved) return make_room(background, shape);
+    return compacting && background->merges[JOB_SMALL] == NULL ? end_asked(background) : LORE_OK;
 }
 
 static lore_status choose(struct background *background, struct step_count *count) {
     struct lsm *lsm = background->lsm;
-    bool main_is_free = background->merges[JOB_MAIN] == NULL && background->rewrite == NULL;
+    bool main_is_free = background->merges[JOB_MAIN] == NULL && background->rewrite == NULL &&
+                        background->prune == NULL;
     bool small_is_free = background->merges[JOB_SMALL] == NULL;
     if ((!main_is_free && !small_is_free) || is_settled(background)) return LORE_OK;
     struct shape_marks marks = {background,      run_is_busy,   run_is_blocked,     file_is_busy,
                                 file_is_blocked, file_is_fresh, lsm_oldest_pin(lsm)};
     struct policy_limits limits = limits_of(lsm);
-    struct policy_choice choice;
+    struct policy_choice choice = {.kind = POLICY_NONE};
     struct shape shape;
-    bool compacting = atomic_load(&background->compacting);
     TRY(shape_init(&shape, lsm->work, lsm->version, &marks));
-    bool compacted = compacting && is_compacted(background, &shape.policy);
     lore_status status = LORE_OK;
-    if (small_is_free && policy_choose_small(&shape.policy, &limits, &choice)) {
+    if (small_is_free && policy_choose_small(&shape.policy, &limits, &choice))
         status = start_choice(background, JOB_SMALL, &choice);
-    } else if (main_is_free &&
-               policy_choose_main(&shape.policy, &limits, compacting, compacted, &choice)) {
-        /* What comes up after the values' turn is ordinary work. */
-        if (compacted && choice.kind != POLICY_REWRITE && choice.kind != POLICY_DROP)
-            status = end_asked(background);
-        if (status == LORE_OK) status = act_on(background, &choice, count);
-    } else {
-        atomic_store(&background->settled_pin, marks.oldest_pin);
-        atomic_store(&background->settled_version, lsm->version->number);
-        if (compacting && main_is_free && small_is_free) status = end_asked(background);
-    }
+    else if (main_is_free)
+        status = choose_main(background, &shape.policy, marks.oldest_pin, choice.starved, count);
+    else
+        settle(background, marks.oldest_pin, choice.starved);
     shape_deinit(&shape);
     return status;
 }
@@ -582,13 +741,15 @@ static uint8_t next_merge(struct background *background) {
     if (merges[JOB_SMALL] == NULL) return JOB_MAIN;
     bool debt =
         background->lsm->version->levels[0].count > 2 * (size_t)background->lsm->config.fan_in;
-    bool main_waits = merges[JOB_MAIN] != NULL || background->rewrite != NULL;
+    bool main_waits =
+        merges[JOB_MAIN] != NULL || background->rewrite != NULL || background->prune != NULL;
     background->main_goes_next = main_waits && !debt && !background->main_goes_next;
     return background->main_goes_next ? JOB_MAIN : JOB_SMALL;
 }
 
 static void suspend_others(struct background *background, uint8_t slot) {
     if (background->lsm->config.budget->limit >= ROOMY_BUDGET_BYTES) return;
+    if (slot == JOB_SLOTS && background->prune != NULL) prune_suspend(background->prune);
     for (uint8_t other = 0; other < JOB_SLOTS; other++) {
         if (other != slot && background->merges[other] != NULL)
             compaction_suspend(background->merges[other]);
@@ -609,12 +770,14 @@ static lore_status step(struct background *background, uint64_t budget_bytes,
         return step_merge(background, slot, budget_bytes, count, totals);
     }
     if (background->rewrite != NULL) return step_rewrite(background, budget_bytes, count, totals);
+    if (background->prune != NULL) return step_prune(background, budget_bytes, count, totals);
     return LORE_OK;
 }
 
 static bool is_working(const struct background *background) {
     return background->flush != NULL || background->merges[JOB_MAIN] != NULL ||
-           background->merges[JOB_SMALL] != NULL || background->rewrite != NULL;
+           background->merges[JOB_SMALL] != NULL || background->rewrite != NULL ||
+           background->prune != NULL;
 }
 
 lore_status lsm_step(struct lsm *lsm, uint64_t budget_bytes, struct step_count *count, bool *more) {
@@ -626,8 +789,10 @@ lore_status lsm_step(struct lsm *lsm, uint64_t budget_bytes, struct step_count *
     assert(!was_stepping);
     (void)was_stepping;
     struct lsm_totals totals = {0};
+    lsm->read_failed = false;
     lore_status status = step(background, budget_bytes, count, &totals);
     if (status == LORE_NO_MEMORY) suspend_others(background, JOB_SLOTS);
+    count_blocked(background);
     bool working = is_working(background);
     atomic_store(&background->working, working);
     totals.read_bytes = count->read_bytes;
@@ -638,6 +803,10 @@ lore_status lsm_step(struct lsm *lsm, uint64_t budget_bytes, struct step_count *
     *more = lsm_has_work(lsm);
     atomic_store(&background->stepping, false);
     return status;
+}
+
+bool lsm_read_failed(const struct lsm *lsm) {
+    return lsm->read_failed;
 }
 
 bool lsm_has_work(struct lsm *lsm) {
@@ -656,8 +825,10 @@ uint64_t lsm_delay_us(struct lsm *lsm) {
     bool frozen_waits = lsm->frozen != NULL;
     uint64_t active_bytes = memtable_bytes(lsm->active);
     env_unlock(env, lsm->mutex);
-    /* Runs that wait for a repair are no debt that waiting could pay. */
-    if (atomic_load(&background->any_blocked)) level0_runs = runs = 0;
+    uint64_t blocked_level0_runs = atomic_load(&background->blocked_level0_runs),
+             blocked_runs = atomic_load(&background->blocked_runs);
+    level0_runs -= blocked_level0_runs < level0_runs ? blocked_level0_runs : level0_runs;
+    runs -= blocked_runs < runs ? blocked_runs : runs;
     struct policy_limits limits = limits_of(lsm);
     return policy_delay_us(&limits, level0_runs, runs, frozen_waits, active_bytes);
 }

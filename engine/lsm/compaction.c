@@ -23,6 +23,9 @@
 #define PASS_SHARE 8u
 /* Commit after so many tables' worth of input, even if it all went. */
 #define INPUT_TABLES_MAX 4u
+/* An output is at most this share of the room that the disk has, but not less than the minimum. */
+#define ROOM_SHARE      8u
+#define SHORT_BYTES_MIN (UINT64_C(256) << 10)
 
 struct compaction {
     struct lsm *lsm;
@@ -233,7 +236,7 @@ static lore_status seek(struct compaction *c, uint64_t *damaged) {
     lore_status status =
         key.size == 0 ? merge_cursor_seek_first(&c->cursor) : merge_cursor_seek(&c->cursor, key, 0);
     if (status == LORE_CORRUPTION) *damaged = find_damaged(c);
-    return status;
+    return lsm_reading(c->lsm, status);
 }
 
 static lore_status open_cursors(struct compaction *c, uint64_t *damaged) {
@@ -272,7 +275,9 @@ static lore_status consume_run(const struct compaction *c, const struct run *run
         if (upto.size == 0 || ends_by(slot, upto)) {
             TRY(version_change_drop(change, id));
         } else if (slice_compare(bytes_slice(&slot->handle->summary.first_key), upto) <= 0) {
-            TRY(version_change_recut(change, id, upto));
+            /* A merge that was given up may have moved more of it before. */
+            if (slice_compare(bytes_slice(&slot->cut), upto) < 0)
+                TRY(version_change_recut(change, id, upto));
         } else {
             break;
         }
@@ -450,13 +455,20 @@ static uint64_t top_bytes(const struct source *top) {
     return top->run->tables[top->table].handle->summary.bytes;
 }
 
+/* Where room is short, outputs end early: so the inputs go sooner, and the next merge of the
+ * outputs wants less room. */
+static uint64_t output_bytes_max(const struct compaction *c) {
+    uint64_t bytes = c->lsm->config.table_bytes_max, room = atomic_load(&c->lsm->room_bytes);
+    if (room == 0 || room / ROOM_SHARE >= bytes) return bytes;
+    uint64_t limit = room / ROOM_SHARE > SHORT_BYTES_MIN ? room / ROOM_SHARE : SHORT_BYTES_MIN;
+    return limit < bytes ? limit : bytes;
+}
+
 /* Before the first version of a key. *stop: the output is to be installed, or the cursors have
  * moved on. */
 static lore_status at_key(struct compaction *c, const struct source *top, struct step_count *count,
                           bool *stop, uint64_t *damaged) {
-    uint64_t table_bytes_max = c->lsm->config.table_bytes_max;
-    uint64_t limit = atomic_load(&c->lsm->output_bytes_max);
-    if (limit > 0 && limit < table_bytes_max) table_bytes_max = limit;
+    uint64_t table_bytes_max = output_bytes_max(c);
     uint64_t bytes = c->table == NULL ? 0 : table_builder_bytes(c->table);
     bool nothing_taken = c->position.size == 0;
     *stop = true;
@@ -503,7 +515,7 @@ static lore_status take(struct compaction *c, const struct source *top, uint64_t
         return source_broken(top);
     }
     lore_status status = write_filter_add(&c->filter, &top->entry);
-    if (status == LORE_OK) status = merge_cursor_step(&c->cursor);
+    if (status == LORE_OK) status = lsm_reading(c->lsm, merge_cursor_step(&c->cursor));
     if (status == LORE_CORRUPTION && *damaged == 0)
         *damaged = top->run->tables[top->table].handle->summary.id;
     return status;

@@ -1,5 +1,6 @@
 /*
- * compaction_test.c - merges that must get on: under a full disk without counting twice, with
+ * compaction_test.c - merges that must get on: under a full disk without counting twice, or where
+ * there is no room for them, with
  * tables smaller than what their inputs read ahead, in lives that end before the work does.
  */
 #include "lsm/write_testing.h"
@@ -46,6 +47,165 @@ static void test_full_disk_counts_garbage_once(void **state) {
     while (run_full_disk(at))
         at++;
     assert_true(at > 3);
+}
+
+/* ---- no room for merges ---- */
+
+static uint64_t table_bytes(struct world *w) {
+    struct lsm_stats stats;
+    lsm_stats_get(w->lsm, &stats);
+    return stats.table_bytes;
+}
+
+/* Runs that no merge has room for: what is deleted, singly or by range, goes all the same, table by
+ * table; what a snapshot needs stays. */
+static void delete_without_room(bool singly) {
+    static struct world w;
+    world_defaults(&w, 25);
+    w.plain_keys = 400;
+    w.config.compression = LORE_COMPRESSION_NONE;
+    w.config.memtable_bytes = 256 << 10;
+    w.config.table_bytes_max = 64 << 10;
+    world_create(&w);
+    lsm_set_room(w.lsm, 80 << 10);
+    for (uint32_t round = 0; round < 4; round++) {
+        for (uint32_t key = round; key < w.plain_keys; key += 4)
+            world_write(&w, ENTRY_PUT, key, key % 8 == 0 ? 900 : 250);
+        world_flush(&w);
+        world_settle(&w, 16 << 10);
+    }
+    uint64_t before = table_bytes(&w);
+    world_pin(&w);
+    if (singly) {
+        for (uint32_t key = 0; key < 300; key++)
+            world_write(&w, ENTRY_DELETE, key, 0);
+    } else {
+        world_delete_range(&w, 0, 300);
+    }
+    world_flush(&w);
+    world_settle(&w, 16 << 10);
+    assert_true(table_bytes(&w) >= before);
+    check_all(&w);
+    world_unpin(&w, 0);
+    struct lsm_stats stats;
+    lsm_stats_get(w.lsm, &stats);
+    uint64_t runs = stats.runs;
+    world_write(&w, ENTRY_PUT, 399, 10);
+    world_flush(&w);
+    world_settle(&w, 16 << 10);
+    lsm_stats_get(w.lsm, &stats);
+    printf("%llu bytes of tables, then %llu\n", (unsigned long long)before,
+           (unsigned long long)stats.table_bytes);
+    assert_true(stats.table_bytes < before / 2);
+    assert_true(stats.runs >= runs - 1); /* else it was merged */
+    check_all(&w);
+    check_garbage(&w);
+    world_destroy(&w);
+}
+
+static void test_range_delete_without_room(void **state) {
+    (void)state;
+    delete_without_room(false);
+}
+
+static void test_deletes_without_room(void **state) {
+    (void)state;
+    delete_without_room(true);
+}
+
+/* A merge that is begun anew, with smaller outputs, where one was given up: what that one took from
+ * a table stays taken. */
+static void test_given_up_merge_is_begun_anew(void **state) {
+    (void)state;
+    static struct world w;
+    world_defaults(&w, 26);
+    w.plain_keys = 600;
+    w.config.compression = LORE_COMPRESSION_NONE;
+    w.config.memtable_bytes = 256 << 10;
+    w.config.table_bytes_max = 256 << 10;
+    world_create(&w);
+    for (uint32_t layer = 0; layer < 2; layer++) {
+        for (uint32_t key = layer; key < w.plain_keys; key += 1 + layer)
+            world_write(&w, ENTRY_PUT, key, 200);
+        world_flush(&w);
+        if (layer == 0) assert_ok(lsm_compact_begin(w.lsm));
+        if (layer == 0) world_settle(&w, 16 << 10);
+    }
+    for (uint32_t life = 0; life < 2; life++) {
+        world_close(&w);
+        w.config.table_bytes_max = (8 << 10) >> life;
+        world_open(&w);
+        for (uint32_t key = 0; life == 1 && key < w.plain_keys; key += 5)
+            world_write(&w, ENTRY_PUT, key, 20);
+        world_flush(&w);
+        assert_ok(lsm_compact_begin(w.lsm));
+        lsm_set_room(w.lsm, 10 << 20);
+        uint64_t installs = w.lsm->version->number + 4;
+        while (w.lsm->version->number < installs)
+            world_step(&w, 4 << 10);
+        if (life == 1) break;
+        struct fault_plan plan = {
+            .calls = FAULT_WRITE, .status = LORE_FULL, .path_contains = ".table"};
+        fs_fault_set_plan(w.fault, &plan);
+        bool more;
+        while (!fs_fault_fired(w.fault))
+            if (world_try_step(&w, 4 << 10, &more) != LORE_OK) break;
+        assert_true(fs_fault_fired(w.fault));
+        fs_fault_set_plan(w.fault, NULL);
+        lsm_compact_cancel(w.lsm);
+        check_all(&w);
+    }
+    world_settle(&w, 16 << 10);
+    check_all(&w);
+    world_destroy(&w);
+}
+
+/* Room comes and goes, merges are given up where they stand and begun again. */
+static void test_room_comes_and_goes(void **state) {
+    (void)state;
+    static struct world w;
+    uint64_t given_up = 0;
+    for (uint64_t seed = 0; seed < 12; seed++) {
+        uint64_t random = 100 + seed;
+        world_defaults(&w, random);
+        w.plain_keys = 300;
+        world_create(&w);
+        for (uint32_t i = 0; i < 2500; i++) {
+            world_write_random(&w, &random);
+            uint64_t die = test_random(&random);
+            if (die % 100 == 0 && w.pins_count < 3) world_pin(&w);
+            if (die % 90 == 1 && w.pins_count > 0) world_unpin(&w, die / 100 % w.pins_count);
+            if (die % 20 == 2) lsm_set_room(w.lsm, die / 100 % (100u << 10) + 1);
+            if (die % 400 == 3) assert_ok(lsm_compact_begin(w.lsm));
+            if (die % 4 != 0) continue;
+            struct fault_plan plan = {.calls = FAULT_WRITE,
+                                      .at = die / 7 % 4,
+                                      .status = LORE_FULL,
+                                      .path_contains = ".table"};
+            bool more;
+            if (die % 3 == 0) fs_fault_set_plan(w.fault, &plan);
+            lore_status status = world_try_step(&w, 4 << 10, &more);
+            given_up += fs_fault_fired(w.fault);
+            fs_fault_set_plan(w.fault, NULL);
+            if (status == LORE_FULL) lsm_compact_cancel(w.lsm);
+            assert_true(status == LORE_OK || status == LORE_FULL);
+            if (die % 60 == 0) {
+                check_all(&w);
+                world_close(&w);
+                world_open(&w);
+                lsm_set_room(w.lsm, 70 << 10);
+            }
+        }
+        lsm_compact_cancel(w.lsm);
+        check_all(&w);
+        lsm_set_room(w.lsm, 0);
+        world_flush(&w);
+        world_settle(&w, 16 << 10);
+        check_all(&w);
+        check_garbage(&w);
+        world_destroy(&w);
+    }
+    assert_true(given_up > 20);
 }
 
 /* ---- progress ---- */
@@ -147,6 +307,10 @@ static void test_counters_are_no_blobs(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_full_disk_counts_garbage_once),
+        cmocka_unit_test(test_range_delete_without_room),
+        cmocka_unit_test(test_deletes_without_room),
+        cmocka_unit_test(test_given_up_merge_is_begun_anew),
+        cmocka_unit_test(test_room_comes_and_goes),
         cmocka_unit_test(test_tables_smaller_than_what_is_read_ahead),
         cmocka_unit_test(test_compaction_ends_in_short_lives),
         cmocka_unit_test(test_compaction_ends_in_short_lives_that_write),

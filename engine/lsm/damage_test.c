@@ -204,11 +204,32 @@ static void test_work_goes_on_above_damage(void **state) {
     world_destroy(&w);
 }
 
+/* What damage holds back is no debt; what is flushed above it and not merged is. */
+static void test_pressure_above_damage(void **state) {
+    (void)state;
+    static struct world w;
+    make_two_layers(&w, 34);
+    hurt_block(&w);
+    reopen(&w);
+    assert_ok(lsm_compact_begin(w.lsm));
+    assert_true(settle_over(&w) > 0);
+    assert_int_equal(lsm_delay_us(w.lsm), 0);
+    for (uint32_t flush = 0; flush < 40; flush++) {
+        world_write(&w, ENTRY_PUT, flush % 140, 50);
+        world_flush(&w);
+    }
+    assert_true(lsm_delay_us(w.lsm) > 0);
+    settle_over(&w);
+    assert_int_equal(lsm_delay_us(w.lsm), 0);
+    world_destroy(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_damaged_block_hides_nothing),
         cmocka_unit_test(test_missing_table_hides_nothing),
         cmocka_unit_test(test_work_goes_on_above_damage),
+        cmocka_unit_test(test_pressure_above_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,7 +26,9 @@ struct flush {
     struct write_filter filter;
     struct table_builder *table; /* NULL: nothing kept yet */
     struct blob_builder *blob;
-    struct rows_builder *rows; /* of the space at hand */
+    struct rows_builder *rows;             /* of the space at hand */
+    struct bytes moment_key, moment_value; /* the newest of its stripe so far; key empty: none */
+    uint64_t moment_sequence;
     uint32_t rows_space, rows_stride_bytes;
     struct version_change change; /* what is finished; the files are this flush's until installed */
     bool keep_files;              /* they may be part of the store already */
@@ -104,10 +106,43 @@ static lore_status put_vector(struct flush *flush, const struct entry *entry) {
     return table_builder_add(flush->table, &moved);
 }
 
+/* ---- moments ---- */
+
+static lore_status keep_moment(struct flush *flush) {
+    if (flush->moment_key.size == 0) return LORE_OK;
+    struct entry entry = {bytes_slice(&flush->moment_key), flush->moment_sequence, ENTRY_PUT,
+                          bytes_slice(&flush->moment_value)};
+    lore_status status = table_builder_add(flush->table, &entry);
+    bytes_clear(&flush->moment_key);
+    return status;
+}
+
+static bool is_pinned_between(const struct flush *flush, uint64_t older, uint64_t newer) {
+    for (size_t i = 0; i < flush->pins_count; i++) {
+        if (flush->pins[i] >= older && flush->pins[i] < newer) return true;
+    }
+    return false;
+}
+
+static lore_status hold_moment(struct flush *flush, const struct entry *entry) {
+    if (is_pinned_between(flush, flush->moment_sequence, entry->sequence)) TRY(keep_moment(flush));
+    TRY(bytes_set(&flush->moment_key, entry->key));
+    flush->moment_sequence = entry->sequence;
+    return bytes_set(&flush->moment_value, entry->value);
+}
+
+static bool is_moment(const struct flush *flush, const struct entry *entry) {
+    uint32_t keyspace = flush->lsm->config.moments_keyspace;
+    return keyspace != 0 && entry->kind == ENTRY_PUT && entry->key.size > KEYSPACE_BYTES &&
+           get_be32(entry->key.data) == keyspace;
+}
+
 /* What merges may be combined with stays in the table, whatever its size. */
 static lore_status keep(void *context, const struct entry *entry) {
     struct flush *flush = context;
     TRY(open_table(flush));
+    if (is_moment(flush, entry)) return hold_moment(flush, entry);
+    TRY(keep_moment(flush));
     switch (entry->kind) {
     case ENTRY_RANGE_DELETE: return table_builder_add_range_delete(flush->table, entry);
     case ENTRY_VECTOR: return put_vector(flush, entry);
@@ -159,6 +194,7 @@ lore_status flush_create(struct lsm *lsm, struct flush **out) {
     flush->lsm = lsm;
     flush->memtable = lsm_frozen(lsm);
     assert(flush->memtable != NULL);
+    flush->moment_key = flush->moment_value = bytes_empty(lsm->work);
     range_deletes_init(&flush->deletes, lsm->work);
     version_change_init(&flush->change, lsm->work);
     lore_status status = prepare(flush);
@@ -179,6 +215,8 @@ void flush_destroy(struct flush *flush) {
     if (!flush->keep_files) background_unlink_added(lsm, &flush->change);
     version_change_deinit(&flush->change);
     write_filter_deinit(&flush->filter);
+    bytes_free(&flush->moment_key);
+    bytes_free(&flush->moment_value);
     range_deletes_deinit(&flush->deletes);
     mem_put(lsm->work, flush->pins, flush->pins_count * sizeof *flush->pins);
     memtable_release(flush->memtable);
@@ -198,6 +236,7 @@ static lore_status walk(struct flush *flush, uint64_t budget_bytes) {
     }
     if (memtable_cursor_entry(&flush->cursor, &entry)) return LORE_OK;
     TRY(write_filter_end_key(&flush->filter));
+    TRY(keep_moment(flush));
     TRY(write_filter_range_deletes(&flush->filter.config, slice(NULL, 0), slice(NULL, 0)));
     flush->phase = FLUSH_VALUES;
     return LORE_OK;

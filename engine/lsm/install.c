@@ -78,7 +78,7 @@ static lore_status install(struct lsm *lsm, const struct version_change *change,
     TRY(reserve_dropped(lsm, change->dropped_count));
     TRY(complete_edit(lsm, change, log, edit));
     struct version *version;
-    TRY(version_apply(from, lsm->config.context, change, &version));
+    TRY(lsm_reading(lsm, version_apply(from, lsm->config.context, change, &version)));
     lore_status status = lsm_commit(lsm, edit);
     if (status != LORE_OK) {
         *maybe_durable = status != LORE_FULL;

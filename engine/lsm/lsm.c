@@ -99,7 +99,7 @@ lore_status lsm_open(const struct lsm_config *config, uint64_t log_number, struc
     lsm->sys = env->sys;
     atomic_init(&lsm->view_number, 1);
     atomic_init(&lsm->iterators, 0);
-    atomic_init(&lsm->output_bytes_max, 0);
+    atomic_init(&lsm->room_bytes, 0);
     lore_status status = open_parts(lsm, log_number);
     if (status != LORE_OK) {
         lsm_close(lsm);
@@ -231,8 +231,8 @@ void lsm_set_log_number(struct lsm *lsm, uint64_t log_number) {
     memtable_set_log_number(lsm->active, log_number);
 }
 
-void lsm_limit_outputs(struct lsm *lsm, uint64_t bytes) {
-    atomic_store(&lsm->output_bytes_max, bytes);
+void lsm_set_room(struct lsm *lsm, uint64_t bytes) {
+    atomic_store(&lsm->room_bytes, bytes);
 }
 
 lore_status lsm_reload(struct lsm *lsm, struct memtable *memtable) {

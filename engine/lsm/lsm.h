@@ -13,6 +13,7 @@
  *   flush.c        a frozen memtable to one table, at most one blob file, one row segment a space; in steps
  *   policy.c       which work is due, from the shape alone (no I/O); mechanism elsewhere
  *   compaction.c   a merge of runs, in steps, committed after each output table, resumable after a crash
+ *   prune.c        one table anew, without what newer runs hide: where the disk has no room for a merge
  *   rewrite.c      blob and row files with too much garbage, rewritten; in steps
  *   background.c   lsm_step: flush before level 0 before the rest
  *
@@ -34,8 +35,8 @@ struct lsm;
 /* What higher floors want to do with entries as they are rewritten. */
 struct lsm_hooks {
     void *context;
-    /* Whether a put may go for good: asked at the last level only, for the newest version of a key that no pinned snapshot
-     * older than it needs. NULL: none. */
+    /* Whether a put may go for good: asked at the last level only, for the one version left of a key, if no pinned snapshot
+     * sees it or all do. NULL: none. */
     bool (*drop)(void *context, const struct entry *entry);
 };
 
@@ -49,6 +50,8 @@ struct lsm_config {
     uint32_t block_bytes, blob_threshold_bytes, fan_in;
     lore_compression compression;
     bool read_only;
+    /* A keyspace whose entries are moments, in key order: flush keeps of those that no pin tells apart the newest. 0: none. */
+    uint32_t moments_keyspace;
     struct lsm_hooks hooks;
 };
 
@@ -90,8 +93,9 @@ void lsm_set_log_number(struct lsm *lsm, uint64_t log_number);
  * the tree's, and is released when this fails. LORE_NOT_FOUND: the catalog moved on meanwhile; start again. */
 MUST_USE lore_status lsm_reload(struct lsm *lsm, struct memtable *memtable);
 
-/* Where space is short: a compaction's outputs end at so many bytes, so that it gives space back sooner. 0: as configured. */
-void lsm_limit_outputs(struct lsm *lsm, uint64_t bytes);
+/* How many bytes the disk has for background work; 0: not known. Where room is short, a compaction's outputs become small
+ * and what does not fit is left; instead single tables are written anew without what is deleted. */
+void lsm_set_room(struct lsm *lsm, uint64_t bytes);
 
 /* Back-pressure: 0 none, else microseconds by which the next write should be late, growing smoothly with debt. */
 uint64_t lsm_delay_us(struct lsm *lsm);
@@ -156,6 +160,8 @@ struct step_count {
  * LORE_CORRUPTION: the range is quarantined, other work goes on. Flush goes first. */
 MUST_USE lore_status lsm_step(struct lsm *lsm, uint64_t budget_bytes, struct step_count *count,
                               bool *more);
+/* Whether it was a read that failed in the last step, so that LORE_IO says nothing of what was written. */
+bool lsm_read_failed(const struct lsm *lsm);
 bool lsm_has_work(struct lsm *lsm);
 /* From now on, lsm_step merges everything into the last level; lsm_compacting says until when. */
 MUST_USE lore_status lsm_compact_begin(struct lsm *lsm);

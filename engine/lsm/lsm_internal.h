@@ -53,7 +53,7 @@ struct lsm {
 
     _Atomic uint64_t view_number;       /* changed under the mutex, read anywhere */
     _Atomic uint64_t iterators;         /* open */
-    _Atomic uint64_t output_bytes_max;  /* of one output of a compaction; 0: config.table_bytes_max */
+    _Atomic uint64_t room_bytes;        /* on the disk, for background work; 0: not known */
 
     /* the background's */
     struct counters_record counters;    /* as the catalog has them */
@@ -61,7 +61,14 @@ struct lsm {
     uint64_t *dropped;                  /* ids whose dropped records go with the next edit */
     size_t dropped_count, dropped_capacity;
     struct background *background;      /* NULL in a read-only tree */
+    bool read_failed;                   /* in the step at hand or the last one */
 };
+
+/* What reading for background work came to: a device that fails to read has lost no write. */
+static inline lore_status lsm_reading(struct lsm *lsm, lore_status status) {
+    lsm->read_failed |= status == LORE_IO;
+    return status;
+}
 
 /* ---- background.c, called by lsm_open and lsm_close (not for a read-only tree) ---- */
 

@@ -61,6 +61,27 @@ static size_t at_most(size_t count, size_t limit) {
     return count < limit ? count : limit;
 }
 
+/* ---- room ---- */
+
+static bool has_room(const struct policy_limits *limits, uint64_t bytes,
+                     struct policy_choice *choice) {
+    bool fits = limits->room_bytes == 0 || bytes <= limits->room_bytes;
+    if (!fits) choice->starved = true;
+    return fits;
+}
+
+/* Whether there is room to merge the `count` oldest runs of `level`. */
+static bool merge_fits(const struct policy_shape *shape, const struct policy_limits *limits,
+                       uint8_t level, size_t count, struct policy_choice *choice) {
+    uint64_t bytes = 0;
+    for (size_t i = shape->runs_count; i-- > 0 && count > 0;) {
+        if (shape->runs[i].level != level) continue;
+        bytes += shape->runs[i].table_bytes;
+        count--;
+    }
+    return has_room(limits, bytes, choice);
+}
+
 /* ---- merges ---- */
 
 static size_t merge_max(const struct policy_limits *limits) {
@@ -119,23 +140,31 @@ bool policy_choose_small(const struct policy_shape *shape, const struct policy_l
     size_t max = merge_max(limits);
     size_t count = oldest_of_level(shape, 0, max, choice->ids);
     if (count < max) return merge_above_damage(shape, limits, 0, choice);
+    if (!merge_fits(shape, limits, 0, count, choice)) return false;
     choice->kind = POLICY_MERGE;
     choice->level = 1;
     choice->count = count;
     return true;
 }
 
-/* The oldest runs above the last, from any level but 0, into the last. */
+/* The oldest runs above the last, from any level but 0, into the last: as many as there is room
+ * for. */
 static bool merge_into_last(const struct policy_shape *shape, const struct policy_limits *limits,
                             struct policy_choice *choice) {
     const struct policy_run *last = policy_last_run(shape);
     if (last != NULL && !is_free(last)) return false;
     size_t max = at_most(limits->sources_max, JOB_RUNS_MAX) - (last != NULL);
     size_t others = shape->runs_count - (last != NULL);
+    uint64_t bytes = last == NULL ? 0 : last->table_bytes;
     choice->count = 0;
     for (size_t i = others; i-- > 0 && choice->count < max;) {
         const struct policy_run *run = &shape->runs[i];
         if (run->level == 0 || !is_free(run)) break;
+        bytes += run->table_bytes;
+        if (limits->room_bytes > 0 && bytes > limits->room_bytes) {
+            choice->starved = true;
+            break;
+        }
         choice->ids[choice->count++] = run->id;
     }
     if (choice->count == 0) return false;
@@ -170,6 +199,7 @@ static bool fill_tiers(const struct policy_shape *shape, const struct policy_lim
         size_t count = oldest_of_level(shape, level, max, choice->ids);
         if (count < max) continue;
         if (level + 1u == last) return merge_into_last(shape, limits, choice);
+        if (!merge_fits(shape, limits, level, count, choice)) continue;
         choice->kind = POLICY_MERGE;
         choice->level = (uint8_t)(level + 1);
         choice->count = count;
@@ -249,6 +279,13 @@ static size_t small_beside(const struct policy_shape *shape, const struct policy
     return count;
 }
 
+/* Of the file itself, about. */
+static uint64_t alive_bytes(const struct policy_file *file) {
+    return file->garbage_bytes < file->value_bytes
+               ? file->bytes / 1000 * (1000 - file->garbage_bytes / (file->value_bytes / 1000 + 1))
+               : 0;
+}
+
 static bool rewrite(const struct policy_shape *shape, const struct policy_limits *limits,
                     bool any_garbage, struct policy_choice *choice) {
     for (size_t i = 0; i < shape->files_count; i++) {
@@ -259,6 +296,15 @@ static bool rewrite(const struct policy_shape *shape, const struct policy_limits
         size_t count = small_beside(shape, limits, i);
         if (!due && count < POLICY_JOIN_FILES) continue;
         if (count < POLICY_JOIN_FILES) count = 1;
+        uint64_t alive = 0;
+        for (size_t n = 0; n < count; n++)
+            alive += alive_bytes(&shape->files[i + n]);
+        bool starved = choice->starved;
+        if (!has_room(limits, alive, choice)) {
+            /* What is not much garbage can wait. */
+            if (!is_over(file->garbage_bytes, file->value_bytes)) choice->starved = starved;
+            continue;
+        }
         choice->kind = POLICY_REWRITE;
         choice->count = count;
         for (size_t n = 0; n < count; n++)
@@ -279,6 +325,7 @@ static bool compact_all(const struct policy_shape *shape, const struct policy_li
     if (shift(shape, choice)) return true;
     if (merge_into_last(shape, limits, choice)) return true;
     if (shape->runs_count > 1 || last == NULL || !is_free(last)) return false;
+    if (limits->room_bytes > 0 && last->table_bytes > limits->room_bytes) return false;
     choice->kind = POLICY_MERGE;
     choice->level = last->level;
     choice->into_last = true;
@@ -300,7 +347,7 @@ bool policy_choose_main(const struct policy_shape *shape, const struct policy_li
         if (merge_into_last(shape, limits, choice)) return true;
     }
     if (rewrite(shape, limits, compact, choice)) return true;
-    *choice = (struct policy_choice){.kind = POLICY_NONE};
+    *choice = (struct policy_choice){.kind = POLICY_NONE, .starved = choice->starved};
     return false;
 }
 

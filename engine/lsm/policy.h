@@ -19,6 +19,9 @@
  * run of level 0 is an input only of the small merge, and two merges can run beside each other:
  * small (level 0 to level 1) and main (all others).
  *
+ * Room: a merge lets go of a table when all of it has moved. So at worst it needs room for one
+ * table of each run, the largest; a rewrite for what is alive in its files.
+ *
  * Damage: what is blocked stays where it is, and so must all that is newer. Runs above it that have
  * no way down merge with each other, within their level, so that they stay few.
  */
@@ -38,6 +41,7 @@ struct policy_limits {
     uint32_t fan_in;
     uint64_t memtable_bytes, table_bytes_max;
     uint32_t sources_max; /* runs that one merge can have open */
+    uint64_t room_bytes;  /* on the disk; what needs more is not chosen. 0: not known */
 };
 
 struct policy_run {
@@ -46,6 +50,7 @@ struct policy_run {
     bool busy;    /* part of a merge in progress */
     bool blocked; /* part of one that met damage */
     uint64_t bytes, entries;
+    uint64_t table_bytes; /* of its largest table */
 };
 
 struct policy_file {
@@ -85,6 +90,7 @@ struct policy_choice {
     uint64_t place_of; /* merge: the output stands where this run stood; 0: newest of `level` */
     uint64_t ids[JOB_RUNS_MAX];
     size_t count;
+    bool starved; /* something was due, and left for want of room */
 };
 
 /* How many levels a last run of so many bytes wants: the index of the last. */

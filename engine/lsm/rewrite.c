@@ -157,14 +157,18 @@ static lore_status walk_blob(struct rewrite *rewrite, bool *file_done, uint64_t 
     struct blob_cursor cursor = {rewrite->file->blob, rewrite->position};
     struct blob_value value;
     bool found, referenced;
-    TRY(blob_cursor_next(&cursor, false, &rewrite->scratch, &rewrite->reads, &value, &found));
+    struct lsm *lsm = rewrite->lsm;
+    TRY(lsm_reading(
+        lsm, blob_cursor_next(&cursor, false, &rewrite->scratch, &rewrite->reads, &value, &found)));
     *file_done = !found;
     if (!found) return LORE_OK;
-    TRY(rewrite_is_referenced(rewrite->version, value.key, value.sequence, &value.ref,
-                              &rewrite->reads, &rewrite->entry_scratch, &referenced, damaged));
+    TRY(lsm_reading(lsm, rewrite_is_referenced(rewrite->version, value.key, value.sequence,
+                                               &value.ref, &rewrite->reads, &rewrite->entry_scratch,
+                                               &referenced, damaged)));
     if (referenced) {
         cursor.position = rewrite->position;
-        TRY(blob_cursor_next(&cursor, true, &rewrite->scratch, &rewrite->reads, &value, &found));
+        TRY(lsm_reading(lsm, blob_cursor_next(&cursor, true, &rewrite->scratch, &rewrite->reads,
+                                              &value, &found)));
         assert(found);
         TRY(open_blob(rewrite));
         TRY(blob_builder_keep(rewrite->blob, &value.ref, value.key, value.sequence,
@@ -200,17 +204,19 @@ static lore_status walk_rows(struct rewrite *rewrite, bool *file_done, uint64_t 
     uint32_t stride_bytes = rewrite->file->summary.stride_bytes;
     TRY(make_vector_room(rewrite, stride_bytes));
     size_t got;
-    TRY(rows_scan(rewrite->file->rows, rewrite->position, rewrite->positions_max, rewrite->vectors,
-                  rewrite->positions, &rewrite->reads, &got));
+    TRY(lsm_reading(rewrite->lsm,
+                    rows_scan(rewrite->file->rows, rewrite->position, rewrite->positions_max,
+                              rewrite->vectors, rewrite->positions, &rewrite->reads, &got)));
     *file_done = got == 0;
     for (size_t i = 0; i < got; i++) {
         const struct rows_position *position = &rewrite->positions[i];
         uint8_t key[VECTOR_KEY_BYTES];
         bool referenced;
         vector_key_encode(rewrite->file->summary.space, position->row, key);
-        TRY(rewrite_is_referenced(rewrite->version, slice(key, sizeof key), position->sequence,
-                                  &position->ref, &rewrite->reads, &rewrite->entry_scratch,
-                                  &referenced, damaged));
+        TRY(lsm_reading(rewrite->lsm,
+                        rewrite_is_referenced(rewrite->version, slice(key, sizeof key),
+                                              position->sequence, &position->ref, &rewrite->reads,
+                                              &rewrite->entry_scratch, &referenced, damaged)));
         if (!referenced) continue;
         TRY(open_rows(rewrite));
         TRY(rows_builder_keep(rewrite->rows, &position->ref, position->row, position->sequence,

@@ -33,8 +33,11 @@ static lore_status add_runs(struct shape *shape, const struct version *version,
                                        .busy = marks->run_is_busy(marks->context, run->id),
                                        .blocked = marks->run_is_blocked(marks->context, run->id),
                                        .bytes = run->bytes};
-            for (size_t t = 0; t < run->count; t++)
-                out->entries += run->tables[t].handle->summary.entries;
+            for (size_t t = 0; t < run->count; t++) {
+                const struct segment_summary *summary = &run->tables[t].handle->summary;
+                out->entries += summary->entries;
+                if (summary->bytes > out->table_bytes) out->table_bytes = summary->bytes;
+            }
         }
     }
     return LORE_OK;

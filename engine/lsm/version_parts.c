@@ -10,7 +10,8 @@
 /* ---- files ---- */
 
 /* Whether a failure to open stays with the file as its state, so that the rest of the tree can be
- * read. A file of a later version is no damage: the store is refused, for a writer of this version could harm it. */
+ * read. A file of a later version is no damage: the store is refused, for a writer of this version
+ * could harm it. */
 static bool is_breakage(lore_status status, bool strict) {
     if (status == LORE_NOT_FOUND) return !strict;
     return status == LORE_CORRUPTION;

@@ -97,11 +97,13 @@ static lore_status keep_held(struct write_filter *filter) {
     return LORE_OK;
 }
 
-/* Whether a hook may yet drop the entry, if nothing older of its key stays. */
+/* Whether a hook may yet drop the entry, if nothing older of its key stays: either no pin sees it,
+ * or all do. */
 static bool may_be_hooked(const struct write_filter *filter, const struct entry *entry) {
-    const struct lsm_hooks *hooks = filter->config.hooks;
-    return filter->config.drop_deletes && hooks != NULL && hooks->drop != NULL &&
-           !filter->any_kept && filter->limit == STRIPE_NOW && entry->kind != ENTRY_MERGE;
+    const struct write_filter_config *config = &filter->config;
+    if (!config->drop_deletes || config->hooks == NULL || config->hooks->drop == NULL) return false;
+    bool alike = filter->limit == STRIPE_NOW || filter->limit == config->pins[0];
+    return alike && !filter->any_kept && entry->kind != ENTRY_MERGE;
 }
 
 static lore_status keep(struct write_filter *filter, const struct entry *entry) {

@@ -18,7 +18,7 @@
  *
  * drop_deletes says that nothing older lies beneath the output. Then a merge that nothing lies
  * under becomes a put, and hooks.drop is asked about a put that is the only version left of its key
- * and that no pinned sequence sees.
+ * and that no pinned sequence sees, or all do.
  *
  * A reference (ENTRY_PUT_BLOB, ENTRY_VECTOR_ROW) that goes is told to `dropped`: its value is
  * garbage from now on.

@@ -224,13 +224,16 @@ static void test_references_are_reported(void **state) {
 static void test_hook(void **state) {
     (void)state;
     struct setup hook = {.drop_deletes = true, .hook = true}, above = {.hook = true};
-    struct setup pinned = {.pins = "4", .drop_deletes = true, .hook = true};
+    struct setup pinned = {.pins = "4", .drop_deletes = true, .hook = true},
+                 between = {.pins = "4 8", .drop_deletes = true, .hook = true};
     struct output out;
     expect(&hook, "p9=x p3=a", "");
     expect(&hook, "p9=a p3=x", "p9=a");
     expect(&above, "p9=x", "p9=x");
     expect(&pinned, "p9=x p3=a", "p9=x p3=a"); /* what it hides is still needed */
-    expect(&pinned, "p4=x", "p4=x");           /* somebody sees it */
+    expect(&pinned, "p4=x", "");               /* as everybody sees it */
+    expect(&pinned, "p9=a p4=x", "p9=a p4=x");
+    expect(&between, "p6=x", "p6=x"); /* some see it, others do not */
     expect(&pinned, "p9=x d3", "");
     run(&hook, "b9=1", &out);
     assert_string_equal(out.text, "");

@@ -37,21 +37,21 @@ lore_status background_step(lore_store *store, uint64_t budget_bytes, bool *more
     atomic_store(&store->background.running, true);
     uint64_t first_log = lsm_first_log(store->lsm);
     bool was_full = !lsm_can_freeze(store->lsm);
-    bool is_short = atomic_load(&store->reserve_given_up);
-    lsm_limit_outputs(store->lsm, is_short ? store->options.reserve_bytes / 4 : 0);
+    lsm_set_room(store->lsm, space_for_background(store));
     lore_status status = lsm_step(store->lsm, budget_bytes, &count, more);
     /* It has undone what it tried, and begins again with the reserve's space. */
     if (status == LORE_FULL && space_release_reserve(store)) {
-        lsm_limit_outputs(store->lsm, store->options.reserve_bytes / 4);
+        lsm_set_room(store->lsm, space_for_background(store));
         status = lsm_step(store->lsm, budget_bytes, &count, more);
     }
+    bool read_failed = lsm_read_failed(store->lsm);
     unlink_flushed_logs(store, first_log, lsm_first_log(store->lsm));
     atomic_store(&store->background.running, false);
     env_unlock(store->env, store->background.step_mutex);
     if (was_full && lsm_can_freeze(store->lsm)) commit_wake(store);
     /* A device that fails a sync of a segment or of edits will not be believed again by this
-     * handle. */
-    return status == LORE_IO ? commit_poison(store, status) : status;
+     * handle. One that fails to read is tried again later. */
+    return status == LORE_IO && !read_failed ? commit_poison(store, status) : status;
 }
 
 /* Microseconds until the log must be synced (LORE_SYNC_INTERVAL), IDLE_WAKE_US at most. */

@@ -320,7 +320,8 @@ static void gather_group(lore_store *store, struct group *group, size_t *taken) 
                                  condition_meets_group(group, request->batch)))
             break;
         bool frees = request->frees_space, writes = request->batch->entries > 0;
-        lore_status status = space_check_write(store, frees || !writes);
+        lore_status status =
+            space_check_write(store, frees || !writes, request->batch->memtable_bytes);
         if (status == LORE_OK) status = check_conditions(store, request->batch);
         if (status == LORE_OK && writes) status = ensure_log(store, frees);
         if (status == LORE_OK && writes && group->count == 0 && !lsm_has_room(store->lsm, bytes))

@@ -242,6 +242,7 @@ static lore_status start_tree(lore_store *store, uint64_t first_log) {
                                 .fan_in = store->options.fan_in,
                                 .compression = store->options.compression,
                                 .read_only = store->options.read_only,
+                                .moments_keyspace = KEYSPACE_TIME,
                                 .hooks = store->hooks.tree};
     return lsm_open(&config, first_log, &store->lsm);
 }
@@ -348,16 +349,22 @@ static lore_status open_reader(lore_store *store) {
 lore_status store_open(const char *path, const lore_options *options,
                        const struct store_hooks *hooks, lore_store **out) {
     *out = NULL;
-    lore_store *store;
-    TRY(store_allocate(options, hooks, path, &store));
-    lore_status status = store->options.read_only ? open_reader(store) : open_writer(store);
-    if (status == LORE_OK) {
-        *out = store;
-        return LORE_OK;
+    for (;;) {
+        lore_store *store;
+        TRY(store_allocate(options, hooks, path, &store));
+        lore_status status = store->options.read_only ? open_reader(store) : open_writer(store);
+        if (status == LORE_OK) {
+            *out = store;
+            return LORE_OK;
+        }
+        /* Recovery may have to flush: what is opened on a full disk may be about to be deleted. */
+        bool again =
+            !store->options.read_only && status == LORE_FULL && space_remove_reserve(store);
+        /* The hooks' context goes on to the next attempt, or back to the caller. */
+        store->hooks.destroy = NULL;
+        store_free(store);
+        if (!again) return status;
     }
-    store->hooks.destroy = NULL; /* the hooks' context goes back to the caller */
-    store_free(store);
-    return status;
 }
 
 lore_status store_close(lore_store *store) {

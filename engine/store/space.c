@@ -5,6 +5,7 @@
  * refused. The quota bounds the bytes of live segments.
  */
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "store/store_internal.h"
 
@@ -13,7 +14,52 @@
 #define RESERVE_NAME "RESERVE"
 #define ZEROS_BYTES  (64u << 10)
 
-lore_status space_check_write(lore_store *store, bool frees_space) {
+/* ---- what is left ---- */
+
+/* 0: not known. */
+static uint64_t free_bytes_of(lore_store *store) {
+    uint64_t bytes;
+    if (store->env->fs->ops->space(store->env->fs, store->dir, &bytes) != LORE_OK) return 0;
+    return bytes == 0 ? 1 : bytes;
+}
+
+uint64_t space_for_background(lore_store *store) {
+    uint64_t bytes = free_bytes_of(store), reserve = store->options.reserve_bytes;
+    atomic_store(&store->free_bytes, bytes);
+    if (bytes == 0 || atomic_load(&store->reserve_given_up)) return bytes;
+    return bytes < UINT64_MAX - reserve ? bytes + reserve : bytes;
+}
+
+/* What is in memory must find room when it is flushed, and then compaction some to begin with: so
+ * that what is deleted on a full disk gives its space back. */
+static uint64_t free_bytes_min(const lore_store *store, uint64_t batch_bytes) {
+    uint64_t memtable = store->options.memtable_bytes, table = store->options.table_bytes_max;
+    struct lsm_stats stats;
+    lsm_stats_get(store->lsm, &stats);
+    return stats.memtable_bytes + 2 * batch_bytes + (memtable < table ? memtable : table) / 2;
+}
+
+/* The file system is asked when it may be close to full; else now and then, as the background does
+ * anyway. */
+static lore_status check_room(lore_store *store, uint64_t batch_bytes) {
+    uint64_t known = atomic_load(&store->free_bytes);
+    if (known / 8 > store->options.memory_budget) {
+        atomic_store(&store->free_bytes, known - 2 * batch_bytes);
+        return LORE_OK;
+    }
+    known = free_bytes_of(store);
+    atomic_store(&store->free_bytes, known);
+    uint64_t wanted = free_bytes_min(store, batch_bytes);
+    if (known == 0 || known >= wanted) return LORE_OK;
+    return fail(LORE_FULL,
+                "%s: %" PRIu64 " bytes are free on the disk, %" PRIu64
+                " are kept for what is in memory and for compaction",
+                store->path, known, wanted);
+}
+
+/* ---- writes ---- */
+
+lore_status space_check_write(lore_store *store, bool frees_space, uint64_t batch_bytes) {
     uint64_t quota = store->options.quota_bytes;
     if (frees_space) return LORE_OK;
     if (atomic_load(&store->reserve_given_up)) space_restore_reserve(store);
@@ -22,6 +68,7 @@ lore_status space_check_write(lore_store *store, bool frees_space) {
                     "%s: the disk is full, and what is left is kept for deletes and compaction "
                     "until %" PRIu64 " bytes are free (twice lore_options.reserve_bytes)",
                     store->path, 2 * (uint64_t)store->options.reserve_bytes);
+    TRY(check_room(store, batch_bytes));
     if (quota == 0) return LORE_OK;
     struct lsm_stats stats;
     lsm_stats_get(store->lsm, &stats);
@@ -33,18 +80,29 @@ lore_status space_check_write(lore_store *store, bool frees_space) {
                 store->path, bytes, quota);
 }
 
-bool space_release_reserve(lore_store *store) {
+/* ---- the reserve ---- */
+
+bool space_remove_reserve(lore_store *store) {
     char path[PATH_BYTES_MAX];
-    if (store->options.reserve_bytes == 0 || path_join(path, store->dir, RESERVE_NAME) != LORE_OK)
+    if (store->options.reserve_bytes == 0 || store->dir[0] == '\0' ||
+        path_join(path, store->dir, RESERVE_NAME) != LORE_OK)
         return false;
-    bool released = fs_unlink(store->env, path) == LORE_OK;
-    if (!released) return false;
+    /* The text of why it is wanted stays the thread's error. */
+    char why[512];
+    snprintf(why, sizeof why, "%s", lore_error_message());
+    bool removed = fs_unlink(store->env, path) == LORE_OK;
+    fail(LORE_FULL, "%s", why);
+    return removed;
+}
+
+bool space_release_reserve(lore_store *store) {
+    if (!space_remove_reserve(store)) return false;
     atomic_store(&store->reserve_given_up, true);
     /* Some file systems give space back only when the unlinking is durable. */
     lore_status status = store->env->fs->ops->sync_dir(store->env->fs, store->dir);
     if (status != LORE_OK) status = commit_poison(store, status);
     log_write(&store->logger, LORE_LOG_WARNING, "%s: the disk is full; the reserve is given up",
-              path);
+              store->dir);
     return status == LORE_OK;
 }
 

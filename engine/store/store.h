@@ -117,7 +117,8 @@ MUST_USE lore_status store_verify(lore_store *store, lore_finding_fn finding, lo
                                   void *context, lore_verify_report *report);
 
 /* Keyspaces of the engine itself; those of the memory layer are in memory/keys.h. */
-#define KEYSPACE_TIME 0xF0000000u /* i64 seconds, sign bit flipped, big-endian -> u64 sequence, i64 exact time: at most one a second */
+#define KEYSPACE_TIME 0xF0000000u /* i64 seconds, sign bit flipped, big-endian -> u64 sequence, i64 exact time: at most one a second,
+                                  * kept as long as history is: flush leaves out what no snapshot tells from the next */
 /* KEYSPACE_VECTORS 0xF0000001u, base/entry.h */
 
 #endif

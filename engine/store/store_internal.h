@@ -125,6 +125,7 @@ struct lore_store {
     _Atomic uint64_t iterators_open;
     _Atomic uint64_t commits, groups, device_syncs, gets, blocks_read, blocks_hit;
     _Atomic uint64_t stalls, stall_us;
+    _Atomic uint64_t free_bytes;   /* on the disk when last looked, less what was written since; 0: not known */
     _Atomic bool reserve_given_up; /* and there was no room yet to make it again */
     _Atomic bool reserve_busy;     /* a thread is making it */
     uint64_t log_bytes_cut;        /* at recovery */
@@ -140,6 +141,11 @@ MUST_USE lore_status store_create_generation(const lore_env *env, const struct a
                                              const char *dir, const lore_options *options,
                                              const struct identity *identity,
                                              const struct facts_record *facts);
+/* Log 1 of a generation, alone. */
+MUST_USE lore_status store_create_first_log(const lore_env *env, const struct allocator *allocator,
+                                            const char *dir, const lore_options *options,
+                                            const struct identity *identity,
+                                            const struct facts_record *facts);
 /* A whole new store: folder, generation 1, CURRENT. The writer's lock is held. */
 MUST_USE lore_status store_create(const lore_env *env, const struct allocator *allocator,
                                   const char *path, const lore_options *options);
@@ -179,6 +185,9 @@ MUST_USE lore_status log_chain_note_closed(lore_store *store);
 
 /* recovery.c */
 MUST_USE lore_status store_recover(lore_store *store);
+/* One batch of the log at `path` into the memtable, which is flushed on the way when it is full. */
+MUST_USE lore_status store_replay_batch(lore_store *store, const char *path,
+                                        const struct log_record *record);
 /* Whether the log at `path` is one that was never finished being created, or is not there. */
 MUST_USE lore_status store_log_is_unborn(const lore_env *env, const char *path, bool *unborn);
 /* Folds one checked batch payload's numbers into the commit state. */
@@ -227,9 +236,13 @@ void background_note_unsynced(lore_store *store);
 
 /* space.c */
 /* Whether a batch may be written: LORE_FULL over the quota, or while the reserve is given up, unless it frees space. */
-MUST_USE lore_status space_check_write(lore_store *store, bool frees_space);
+MUST_USE lore_status space_check_write(lore_store *store, bool frees_space, uint64_t batch_bytes);
+/* What background work may take of the disk, the reserve included; 0: not known. */
+uint64_t space_for_background(lore_store *store);
 /* Give the reserve up: true if there was one. Until it is made again, only what frees space is written. */
 bool space_release_reserve(lore_store *store);
+/* Unlink it, no more: at an opening that is to be tried again. True if there was one. */
+bool space_remove_reserve(lore_store *store);
 /* Make it again when there is room for it. Never fails. */
 void space_restore_reserve(lore_store *store);
 
