@@ -684,6 +684,62 @@ LORE_API LORE_MUST_USE lore_status lore_verify(lore_store *store, lore_finding_f
                                                lore_progress_fn progress, void *context,
                                                lore_verify_report *report);
 
+/* Something of a damaged store that is missing, or may be. */
+typedef struct lore_loss {
+    const char *kind;    /* "table", "blob", "rows", "log", "edits", "catalog", "file"; "memory", "entry",
+                          * "embedding", "snapshot" */
+    const char *file;    /* relative to the store's directory; NULL where none is known */
+    uint64_t offset;     /* bytes; UINT64_MAX where none applies */
+    lore_slice first_key, last_key; /* entries of these keys may be missing, with the 4-byte keyspace at
+                          * their heads; size 0: n/a */
+    uint64_t first_sequence, last_sequence; /* likewise; 0: n/a. UINT64_MAX: the end is not known */
+    lore_slice id;       /* of the memory or snapshot; size 0: n/a */
+    const char *space;   /* of an embedding; else NULL */
+    bool harmless;       /* nothing is missing for it: damage beside the content, or put right */
+    const char *message;
+} lore_loss;
+
+/* A record that can be read, and that may not be the newest, or not whole. */
+typedef struct lore_suspect {
+    const lore_memory *memory; /* or NULL: an entry of the ordered map */
+    lore_keyspace keyspace;
+    lore_slice key, value;
+    const char *reason;
+} lore_suspect;
+
+typedef struct lore_salvage_calls {
+    size_t struct_size;
+    void (*loss)(void *context, const lore_loss *loss);
+    /* Anything but LORE_OK stops the salvage, which returns it. */
+    lore_status (*suspect)(void *context, const lore_suspect *suspect);
+    lore_progress_fn progress;
+    void *context; /* of all three, each of which may be NULL */
+} lore_salvage_calls;
+LORE_API void lore_salvage_calls_init(lore_salvage_calls *calls);
+
+typedef struct lore_salvage_report {
+    uint64_t memories, entries; /* in the new store */
+    uint64_t suspects;          /* told to `suspect`, and not in the new store */
+    uint64_t memories_lost;     /* known by their id alone, or without their text */
+    uint64_t losses;            /* told to `loss`, but for harmless ones */
+    uint64_t files, bytes;      /* of the damaged store */
+} lore_salvage_report;
+
+/* Read all that checks of the store at `path`, however damaged, into a new store at `to`, and tell what is
+ * missing. `path` is not written to; a writer that holds it is LORE_LOCKED. No value in the new store is
+ * wrong: a record goes there only if no damaged place could hold a newer version of it, or its delete. The
+ * others that can be read are told to `suspect`, older versions before newer ones. Access counts that may
+ * lack some are left out; named snapshots and the tools' notes do not come along.
+ *
+ * LORE_OK also where something was lost: see *report. LORE_EXISTS when `to` is there and not empty,
+ * LORE_NO_STORE when nothing of a store is at `path`. Needs twice the disk space of the store, once where
+ * `to` lies on its file system, and a folder `to`.salvage, which is removed. A stopped salvage leaves
+ * nothing at `to`. Takes memory_budget, and at least 8 MiB. */
+LORE_API LORE_MUST_USE lore_status lore_salvage(const char *path, const char *to,
+                                                const lore_options *options,
+                                                const lore_salvage_calls *calls,
+                                                lore_salvage_report *report);
+
 /* A file of a backup, as the manifest needs it. */
 typedef struct lore_backup_file {
     const char *path; /* relative to the backup's directory */

@@ -105,6 +105,19 @@ MUST_USE lore_status catalog_refresh(struct catalog *catalog, bool *changed);
 MUST_USE lore_status catalog_export(struct catalog *catalog, const char *dir,
                                     const struct identity *identity, const struct catalog_edit *changes);
 
+/* For salvage: the best that the folder's files give, read into memory; nothing can be committed to it. The folder is a copy:
+ * LMDB opens the file in it. `config->read_only`. `*reason` says what was wrong where *found is not CATALOG_WHOLE. */
+enum catalog_found {
+    CATALOG_WHOLE,    /* edits, to their end */
+    CATALOG_FROM_MAP, /* edits are hurt or missing; LMDB is sound, and not behind what can be read of them */
+    CATALOG_PREFIX,   /* of edits: later ones, or the rest of the checkpoint, are lost */
+    CATALOG_NONE      /* it has no records, and no identity */
+};
+MUST_USE lore_status catalog_open_hurt(const struct catalog_config *config, struct catalog **catalog,
+                                       enum catalog_found *found, char reason[256]);
+/* Change what was read, in memory alone, before it is exported. */
+MUST_USE lore_status catalog_hurt_apply(struct catalog *catalog, const struct catalog_edit *edit);
+
 /* LMDB against edits, record by record, and every check. `fault` receives file and text. */
 typedef void (*catalog_fault_fn)(void *context, const char *file, uint64_t offset, const char *message);
 MUST_USE lore_status catalog_verify(struct catalog *catalog, catalog_fault_fn fault, void *context);

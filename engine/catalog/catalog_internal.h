@@ -60,6 +60,8 @@ MUST_USE lore_status catalog_read_image(const struct catalog *catalog, uint64_t 
 void catalog_lose_map(struct catalog *catalog);
 
 /* catalog_open.c */
+MUST_USE lore_status catalog_new(const struct catalog_config *config, struct catalog **catalog);
+void catalog_free(struct catalog *catalog);
 MUST_USE lore_status catalog_load_read_only(struct catalog *catalog);
 
 #endif

@@ -22,7 +22,7 @@
 
 /* ---- the object ---- */
 
-static lore_status catalog_new(const struct catalog_config *config, struct catalog **catalog) {
+lore_status catalog_new(const struct catalog_config *config, struct catalog **catalog) {
     void *memory;
     TRY(mem_new(config->allocator, sizeof(struct catalog), &memory));
     struct catalog *c = memory;
@@ -44,7 +44,7 @@ static lore_status catalog_new(const struct catalog_config *config, struct catal
     return LORE_OK;
 }
 
-static void catalog_free(struct catalog *catalog) {
+void catalog_free(struct catalog *catalog) {
     lmdb_map_close(catalog->map);
     edits_close(catalog->edits);
     edits_reader_close(catalog->reader);

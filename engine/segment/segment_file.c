@@ -25,14 +25,15 @@ lore_status segment_path(const struct segment_context *context, enum segment_kin
 
 /* ---- writing ---- */
 
-static void encode_header(const struct segment_writer *writer, uint8_t *p) {
+static void encode_header(enum segment_kind kind, uint64_t id, const struct identity *identity,
+                          uint8_t *p) {
     memset(p, 0, SEGMENT_HEADER_BYTES);
     memcpy(p, header_magic, 8);
-    put_u32(p + 8, (uint32_t)writer->kind);
+    put_u32(p + 8, (uint32_t)kind);
     put_u32(p + 12, SEGMENT_FORMAT_VERSION);
-    memcpy(p + 24, writer->context->identity.store_id, 16);
-    memcpy(p + 40, writer->context->identity.lineage, 16);
-    put_u64(p + 56, writer->id);
+    memcpy(p + 24, identity->store_id, 16);
+    memcpy(p + 40, identity->lineage, 16);
+    put_u64(p + 56, id);
     put_u64(p + HEADER_CHECKED_BYTES, check64(p, HEADER_CHECKED_BYTES));
 }
 
@@ -55,7 +56,7 @@ lore_status segment_writer_init(struct segment_writer *writer,
     writer->id = id;
     writer->buffer = buffer;
     digest_stream_init(&writer->digest);
-    encode_header(writer, writer->buffer);
+    encode_header(kind, id, &context->identity, writer->buffer);
     digest_stream_add(&writer->digest, writer->buffer, SEGMENT_HEADER_BYTES);
     writer->buffered = SEGMENT_HEADER_BYTES;
     writer->offset = SEGMENT_HEADER_BYTES;
@@ -98,17 +99,22 @@ lore_status segment_writer_add_block(struct segment_writer *writer, lore_slice s
     return segment_writer_append(writer, stored.data, stored.size);
 }
 
+static void encode_trailer(enum segment_kind kind, uint64_t offset, uint32_t size, uint64_t check,
+                           uint8_t *p) {
+    put_u64(p, offset);
+    put_u32(p + 8, size);
+    put_u32(p + 12, (uint32_t)kind);
+    put_u64(p + 16, check);
+    memcpy(p + 24, trailer_magic, 8);
+}
+
 lore_status segment_writer_finish(struct segment_writer *writer, lore_slice footer,
                                   struct segment_summary *summary) {
     if (footer.size > UINT32_MAX)
         return fail(LORE_TOO_BIG, "%s: a footer of %zu bytes", writer->path, footer.size);
     uint8_t trailer[SEGMENT_TRAILER_BYTES];
     uint64_t check = check64_seeded(footer.data, footer.size, writer->id);
-    put_u64(trailer, writer->offset);
-    put_u32(trailer + 8, (uint32_t)footer.size);
-    put_u32(trailer + 12, (uint32_t)writer->kind);
-    put_u64(trailer + 16, check);
-    memcpy(trailer + 24, trailer_magic, 8);
+    encode_trailer(writer->kind, writer->offset, (uint32_t)footer.size, check, trailer);
     TRY(segment_writer_append(writer, footer.data, footer.size));
     TRY(segment_writer_append(writer, trailer, sizeof trailer));
     TRY(flush(writer));
@@ -304,6 +310,83 @@ lore_status segment_describe(struct pooled_file *file, struct segment_summary *s
     summary->bytes = size;
     summary->footer_check = check;
     return LORE_OK;
+}
+
+/* ---- for salvage ---- */
+
+bool segment_header_names(const uint8_t header[SEGMENT_HEADER_BYTES], enum segment_kind *kind,
+                          uint64_t *id) {
+    uint32_t number = get_u32(header + 8);
+    if (memcmp(header, header_magic, 8) != 0 ||
+        get_u64(header + HEADER_CHECKED_BYTES) != check64(header, HEADER_CHECKED_BYTES) ||
+        number < SEGMENT_TABLE || number > SEGMENT_ROWS)
+        return false;
+    *kind = (enum segment_kind)number;
+    *id = get_u64(header + 56);
+    return true;
+}
+
+/* What the kinds add to a footer: 56 bytes of a table, up to this much of the others, in eights. */
+#define FOOTER_EXTRA_MAX (16u + 2u * 32u * 8u)
+
+/* `tail`, which holds the encoded summary, becomes the footer: what follows the summary is the last
+ * `extra` of the `got` bytes before the trailer, if the footer's check says so. */
+static lore_status complete_footer(const struct segment_summary *summary, const uint8_t *before,
+                                   size_t got, struct bytes *tail, bool *found) {
+    const size_t fixed = tail->size;
+    *found = false;
+    for (size_t extra = 8; extra <= got && !*found; extra += 8) {
+        tail->size = fixed;
+        TRY(bytes_append(tail, before + got - extra, extra));
+        *found = summary->footer_check == check64_seeded(tail->data, tail->size, summary->id);
+    }
+    return LORE_OK;
+}
+
+static lore_status make_ends(struct file *file, const char *path,
+                             const struct segment_summary *summary,
+                             uint8_t header[SEGMENT_HEADER_BYTES], struct bytes *tail,
+                             bool *sound) {
+    uint8_t before[FOOTER_EXTRA_MAX], there[SEGMENT_HEADER_BYTES], trailer[SEGMENT_TRAILER_BYTES];
+    bool found = false;
+    uint64_t size;
+    TRY(file_size(file, &size));
+    bytes_clear(tail);
+    TRY(segment_summary_encode(summary, true, tail));
+    uint64_t least = SEGMENT_HEADER_BYTES + tail->size + SEGMENT_TRAILER_BYTES;
+    size_t got = 0, want = FOOTER_EXTRA_MAX;
+    if (summary->bytes < least + want)
+        want = summary->bytes < least ? 0 : (size_t)(summary->bytes - least);
+    uint64_t end = summary->bytes - SEGMENT_TRAILER_BYTES;
+    if (want > 0) TRY(file_read(file, end - want, before, want, &got));
+    if (got == want) TRY(complete_footer(summary, before, got, tail, &found));
+    if (!found)
+        return fail(LORE_CORRUPTION, "%s: offset %" PRIu64 ": the footer cannot be made out", path,
+                    end);
+    uint64_t offset = end - tail->size;
+    encode_header(summary->kind, summary->id, &summary->identity, header);
+    encode_trailer(summary->kind, offset, (uint32_t)tail->size, summary->footer_check, trailer);
+    TRY(bytes_append(tail, trailer, sizeof trailer));
+    struct bytes now = bytes_empty(tail->allocator);
+    uint8_t *at;
+    TRY(bytes_extend(&now, tail->size, &at));
+    lore_status status = file_read(file, offset, at, tail->size, &got);
+    *sound = size == summary->bytes && got == tail->size && memcmp(at, tail->data, got) == 0;
+    bytes_free(&now);
+    TRY(status);
+    TRY(file_read(file, 0, there, sizeof there, &got));
+    *sound = *sound && got == sizeof there && memcmp(there, header, got) == 0;
+    return LORE_OK;
+}
+
+lore_status segment_ends(const lore_env *env, const char *path,
+                         const struct segment_summary *summary,
+                         uint8_t header[SEGMENT_HEADER_BYTES], struct bytes *tail, bool *sound) {
+    struct file *file;
+    TRY(fs_open(env, path, FILE_READ, false, &file));
+    lore_status status = make_ends(file, path, summary, header, tail, sound);
+    file_close(file);
+    return status;
 }
 
 static lore_status digest_file(struct pooled_file *file, const struct segment_summary *summary,

@@ -62,6 +62,16 @@ MUST_USE lore_status segment_footer_read(struct pooled_file *file,
                                          struct reader *rest, uint64_t *footer_offset);
 /* For salvage: what a file says of itself, `digest` not computed. `summary` is initialised. */
 MUST_USE lore_status segment_describe(struct pooled_file *file, struct segment_summary *summary);
+/* For salvage: which segment a header is of; false if it is not sound. */
+bool segment_header_names(const uint8_t header[SEGMENT_HEADER_BYTES], enum segment_kind *kind,
+                          uint64_t *id);
+/* For salvage: the two ends of the file at `path` as they must be, made from the summary: its header; footer and trailer
+ * (`tail`, whose end is the file's, at summary->bytes). What the summary does not say is taken from the file, under the footer's
+ * check: LORE_CORRUPTION if that is hurt. *sound: these are the ends that it has. */
+MUST_USE lore_status segment_ends(const lore_env *env, const char *path,
+                                  const struct segment_summary *summary,
+                                  uint8_t header[SEGMENT_HEADER_BYTES], struct bytes *tail,
+                                  bool *sound);
 /* Read the whole file and compare its XXH3-128 with the summary's. LORE_CORRUPTION if it differs. keep_going as
  * in table_verify. */
 MUST_USE lore_status segment_digest_check(struct pooled_file *file,

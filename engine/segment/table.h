@@ -103,4 +103,12 @@ MUST_USE lore_status table_verify(const struct segment_context *context,
                                   bool (*keep_going)(void *context, uint64_t bytes), void *fault_context,
                                   uint64_t *entries);
 
+/* For salvage: every entry of every block that checks, in order, then the range deletes, to `entry`, which stops the walk with
+ * anything but LORE_OK; and what does not check to `fault` (may be NULL): the keys between which entries are missing, both
+ * included, or no keys where none are. LORE_OK however little could be read. */
+typedef lore_status (*table_entry_fn)(void *context, const struct entry *entry);
+MUST_USE lore_status table_read_sound(const struct segment_context *context,
+                                      const struct segment_summary *summary, table_entry_fn entry,
+                                      segment_fault_fn fault, void *entry_context);
+
 #endif

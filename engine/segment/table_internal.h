@@ -23,6 +23,11 @@ struct table {
     uint32_t partitions;
 };
 
+/* For salvage: as table_open, without the range deletes, whose block is hurt. */
+MUST_USE lore_status table_open_without_ranges(const struct segment_context *context,
+                                               const struct segment_summary *summary,
+                                               struct table **table);
+
 /* A partition, as its entry in the top index says. */
 struct table_partition {
     uint64_t data_offset;

@@ -243,18 +243,20 @@ static lore_status open_file(struct table *table) {
     return pooled_file_create(table->context->files, path, &table->file);
 }
 
-static lore_status open_parts(struct table *table, const struct segment_summary *summary) {
+static lore_status open_parts(struct table *table, const struct segment_summary *summary,
+                              bool with_ranges) {
     struct table_footer footer;
     TRY(segment_summary_copy(&table->summary, summary));
     TRY(open_file(table));
     TRY(read_footer(table, &footer));
     TRY(read_resident(table, &footer.top, &table->top));
     TRY(check_top(table, &footer.top));
-    return open_ranges(table, &footer.ranges);
+    return with_ranges ? open_ranges(table, &footer.ranges) : LORE_OK;
 }
 
-lore_status table_open(const struct segment_context *context, const struct segment_summary *summary,
-                       struct table **table) {
+static lore_status open_table(const struct segment_context *context,
+                              const struct segment_summary *summary, bool with_ranges,
+                              struct table **table) {
     assert(summary->kind == SEGMENT_TABLE);
     void *memory;
     TRY(mem_new(context->table_allocator, sizeof(struct table), &memory));
@@ -263,13 +265,23 @@ lore_status table_open(const struct segment_context *context, const struct segme
     made->top = bytes_empty(context->table_allocator);
     made->ranges = bytes_empty(context->table_allocator);
     segment_summary_init(&made->summary, context->table_allocator);
-    lore_status status = open_parts(made, summary);
+    lore_status status = open_parts(made, summary, with_ranges);
     if (status != LORE_OK) {
         table_close(made);
         return status;
     }
     *table = made;
     return LORE_OK;
+}
+
+lore_status table_open(const struct segment_context *context, const struct segment_summary *summary,
+                       struct table **table) {
+    return open_table(context, summary, true, table);
+}
+
+lore_status table_open_without_ranges(const struct segment_context *context,
+                                      const struct segment_summary *summary, struct table **table) {
+    return open_table(context, summary, false, table);
 }
 
 void table_close(struct table *table) {

@@ -27,6 +27,8 @@ struct position {
 
 struct verify {
     struct table *table;
+    table_entry_fn entry; /* salvage: what is hurt beside the entries does not matter; else NULL */
+    void *entry_context;
     struct fault_report report;
     struct bytes stored, filter, index,
         data; /* of the blocks being looked at; filter is empty if it is damaged */
@@ -66,6 +68,15 @@ static lore_status damage(struct verify *v, uint64_t offset, lore_slice last_key
     return LORE_OK;
 }
 
+/* A fault that hides no entry: without keys. */
+static lore_status hurts_nothing(struct verify *v, uint64_t offset, lore_status status) {
+    if (status != LORE_CORRUPTION && status != LORE_IO) return status;
+    v->report.faults++;
+    struct segment_fault fault = {offset, slice(NULL, 0), slice(NULL, 0), lore_error_message()};
+    if (v->report.fault != NULL) v->report.fault(v->report.context, &fault);
+    return LORE_OK;
+}
+
 static lore_status read_block(struct verify *v, const struct segment_place *place,
                               struct bytes *raw) {
     return segment_block_read(v->table->file, v->table->summary.id, place, TABLE_BLOCK_RAW_MAX,
@@ -96,7 +107,11 @@ static lore_status check_entry(struct verify *v, lore_slice bound, uint64_t boun
     if (v->entries == 0 || sequence > v->last_sequence) v->last_sequence = sequence;
     v->kinds |= 1u << (v->data_cursor.packed & 0xff);
     v->entries++;
-    return move_position(&v->last, key, sequence);
+    TRY(move_position(&v->last, key, sequence));
+    if (v->entry == NULL) return LORE_OK;
+    struct entry entry = {key, sequence, (enum entry_kind)(v->data_cursor.packed & 0xff),
+                          v->data_cursor.value};
+    return v->entry(v->entry_context, &entry);
 }
 
 static lore_status walk_data(struct verify *v, lore_slice bound, uint64_t bound_sequence) {
@@ -179,7 +194,11 @@ static lore_status verify_partitions(struct verify *v, struct table_block_cursor
         TRY(fault_report_go_on(&v->report, 0)); /* its bytes were counted by the digest's pass */
         if (!table_partition_decode(top->value, &v->partition))
             return fail(LORE_CORRUPTION, "the top index is malformed");
-        TRY(damage(v, v->partition.filter.offset, bound, read_filter(v)));
+        lore_status filter = read_filter(v);
+        if (v->entry == NULL)
+            TRY(damage(v, v->partition.filter.offset, bound, filter));
+        else if (filter != LORE_OK)
+            TRY(hurts_nothing(v, v->partition.filter.offset, filter));
         TRY(damage(v, v->partition.index.offset, bound, walk_index(v, bound, sequence)));
         TRY(move_position(&v->bound, bound, sequence));
         TRY(table_block_cursor_next(top));
@@ -294,6 +313,60 @@ lore_status table_verify(const struct segment_context *context,
     verify_init(&v, table);
     status = fault_report_result(&v.report, verify_all(&v), path);
     *entries = v.entries;
+    verify_deinit(&v);
+    table_close(table);
+    return status;
+}
+
+/* ---- salvage ---- */
+
+static lore_status read_all(struct verify *v, bool has_ranges) {
+    const struct segment_summary *summary = &v->table->summary;
+    lore_slice last_key = bytes_slice(&summary->last_key);
+    if (!has_ranges)
+        TRY(damage(v, summary->bytes, last_key,
+                   fail(LORE_CORRUPTION, "%s: its range deletes are lost",
+                        pooled_file_path(v->table->file))));
+    struct table_block_cursor top;
+    table_block_cursor_init(&top, TABLE_KINDS_INDEX,
+                            bytes_empty(v->table->context->work_allocator));
+    lore_status status = verify_partitions(v, &top);
+    bytes_free(&top.key);
+    TRY(damage(v, 0, last_key, status));
+    for (size_t i = 0; i < table_range_delete_count(v->table); i++) {
+        struct entry entry;
+        table_range_delete(v->table, i, &entry);
+        TRY(v->entry(v->entry_context, &entry));
+    }
+    return LORE_OK;
+}
+
+lore_status table_read_sound(const struct segment_context *context,
+                             const struct segment_summary *summary, table_entry_fn entry,
+                             segment_fault_fn fault, void *entry_context) {
+    struct verify v;
+    memset(&v, 0, sizeof v);
+    v.report = (struct fault_report){fault, NULL, entry_context, 0};
+    struct table *table;
+    bool has_ranges = true;
+    lore_status status = table_open(context, summary, &table);
+    if (status == LORE_CORRUPTION || status == LORE_IO) {
+        has_ranges = false;
+        status = table_open_without_ranges(context, summary, &table);
+    }
+    if (status != LORE_OK) {
+        if (status != LORE_CORRUPTION && status != LORE_IO && status != LORE_UNSUPPORTED &&
+            status != LORE_NOT_FOUND)
+            return status;
+        struct segment_fault all = {0, bytes_slice(&summary->first_key),
+                                    bytes_slice(&summary->last_key), lore_error_message()};
+        if (fault != NULL) fault(entry_context, &all);
+        return LORE_OK;
+    }
+    verify_init(&v, table);
+    v.entry = entry;
+    v.entry_context = entry_context;
+    status = read_all(&v, has_ranges);
     verify_deinit(&v);
     table_close(table);
     return status;

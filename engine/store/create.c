@@ -8,10 +8,10 @@
 
 #include "base/poison.h"
 
-static lore_status create_first_log(const lore_env *env, const struct allocator *allocator,
-                                    const char *dir, const lore_options *options,
-                                    const struct identity *identity,
-                                    const struct facts_record *facts) {
+lore_status store_create_first_log(const lore_env *env, const struct allocator *allocator,
+                                   const char *dir, const lore_options *options,
+                                   const struct identity *identity,
+                                   const struct facts_record *facts) {
     struct log_header header = {.family = LOG_FAMILY_WAL,
                                 .identity = *identity,
                                 .number = 1,
@@ -60,7 +60,7 @@ lore_status store_create_generation(const lore_env *env, const struct allocator 
                                     const char *dir, const lore_options *options,
                                     const struct identity *identity,
                                     const struct facts_record *facts) {
-    TRY(create_first_log(env, allocator, dir, options, identity, facts));
+    TRY(store_create_first_log(env, allocator, dir, options, identity, facts));
     struct catalog_config config = {.env = env,
                                     .allocator = allocator,
                                     .dir = dir,

@@ -41,9 +41,8 @@ static lore_status replay_make_room(lore_store *store, uint64_t batch_bytes) {
     return LORE_OK;
 }
 
-static lore_status replay_batch(struct replay *replay, const char *path,
-                                const struct log_record *record) {
-    lore_store *store = replay->store;
+lore_status store_replay_batch(lore_store *store, const char *path,
+                               const struct log_record *record) {
     struct commit_state *commit = &store->commit;
     struct batch_view view;
     lore_status status = batch_view_open(record->payload, &view);
@@ -93,7 +92,7 @@ static lore_status replay_log(struct replay *replay, const char *path, uint64_t 
         struct log_record record;
         status = log_reader_next(reader, &record, &found);
         if (status != LORE_OK || !found) break;
-        if (record.kind == LOG_BATCH) status = replay_batch(replay, path, &record);
+        if (record.kind == LOG_BATCH) status = store_replay_batch(store, path, &record);
     }
     struct log_end end;
     if (status == LORE_OK) status = log_reader_end(reader, &end);

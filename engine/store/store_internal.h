@@ -146,6 +146,11 @@ MUST_USE lore_status store_create_first_log(const lore_env *env, const struct al
                                             const char *dir, const lore_options *options,
                                             const struct identity *identity,
                                             const struct facts_record *facts);
+/* Log 1 of a generation, alone. */
+MUST_USE lore_status store_create_first_log(const lore_env *env, const struct allocator *allocator,
+                                            const char *dir, const lore_options *options,
+                                            const struct identity *identity,
+                                            const struct facts_record *facts);
 /* A whole new store: folder, generation 1, CURRENT. The writer's lock is held. */
 MUST_USE lore_status store_create(const lore_env *env, const struct allocator *allocator,
                                   const char *path, const lore_options *options);
@@ -185,6 +190,9 @@ MUST_USE lore_status log_chain_note_closed(lore_store *store);
 
 /* recovery.c */
 MUST_USE lore_status store_recover(lore_store *store);
+/* One batch of the log at `path` into the memtable, which is flushed on the way when it is full. */
+MUST_USE lore_status store_replay_batch(lore_store *store, const char *path,
+                                        const struct log_record *record);
 /* One batch of the log at `path` into the memtable, which is flushed on the way when it is full. */
 MUST_USE lore_status store_replay_batch(lore_store *store, const char *path,
                                         const struct log_record *record);

@@ -11,6 +11,8 @@
 #include "base/poison.h"
 
 #define STEP_BYTES ((size_t)64 * 1024)
+/* Of records, beside eight times the file, that a search beyond damage looks at. */
+#define RESYNC_WORK_BYTES (UINT64_C(64) << 20)
 
 struct log_reader {
     const lore_env *env;
@@ -29,6 +31,7 @@ struct log_reader {
     uint64_t check;    /* of that record */
     uint64_t promised; /* highest of the valid promises so far */
     bool closed;
+    uint64_t vouched_at; /* the record here is sound but for its own check; 0: none */
 };
 
 /* ---- open, close ---- */
@@ -180,7 +183,7 @@ static lore_status try_record(struct log_reader *reader, struct log_record *reco
     if (data == NULL) return LORE_OK;
     *record_bytes = (size_t)bytes;
     *check = log_record_check(reader->header.salt, reader->at, reader->check, data, (size_t)bytes);
-    if (!check_matches(get_u64(data), *check)) return LORE_OK;
+    if (!check_matches(get_u64(data), *check) && reader->at != reader->vouched_at) return LORE_OK;
     return parse(reader, data, record, valid);
 }
 
@@ -205,6 +208,79 @@ lore_status log_reader_next(struct log_reader *reader, struct log_record *record
     reader->check = check;
     reader->closed = record->kind == LOG_CLOSE;
     if (record->promised > reader->promised) reader->promised = record->promised;
+    return LORE_OK;
+}
+
+/* ---- beyond damage ---- */
+
+/* Whether what stands at `offset` may be a record: then *data has all of it, *bytes long. */
+static lore_status view_record(struct log_reader *reader, uint64_t offset, const uint8_t **data,
+                               size_t *bytes) {
+    TRY(view(reader, offset, LOG_RECORD_HEADER_BYTES, data));
+    const uint8_t *header = *data;
+    *data = NULL;
+    if (header == NULL || !kind_is_known(reader->header.family, header[12]) || header[13] != 0 ||
+        get_u16(header + 14) != 0 || get_u32(header + 8) > reader->record_bytes_max)
+        return LORE_OK;
+    uint64_t size = log_record_bytes(get_u32(header + 8));
+    if (size > reader->file_bytes || offset > reader->file_bytes - size) return LORE_OK;
+    *bytes = (size_t)size;
+    return view(reader, offset, *bytes, data);
+}
+
+static lore_status follows(struct log_reader *reader, uint64_t offset, uint64_t before,
+                           size_t *bytes, bool *does) {
+    const uint8_t *data;
+    TRY(view_record(reader, offset, &data, bytes));
+    *does = data != NULL &&
+            get_u64(data) == log_record_check(reader->header.salt, offset, before, data, *bytes);
+    return LORE_OK;
+}
+
+static void go_on_at(struct log_reader *reader, uint64_t offset, uint64_t before, bool *found) {
+    reader->at = offset;
+    reader->check = before;
+    *found = true;
+}
+
+lore_status log_reader_resync(struct log_reader *reader, bool *found) {
+    *found = false;
+    if (reader->closed) return LORE_OK;
+    const uint64_t start = reader->at;
+    const uint8_t *data;
+    size_t bytes = 0;
+    bool does;
+    uint64_t stored = 0, should_be = 0, next = 0;
+    TRY(view(reader, start, LOG_RECORD_HEADER_BYTES, &data));
+    if (data != NULL) stored = get_u64(data);
+    TRY(view_record(reader, start, &data, &bytes));
+    if (data != NULL) {
+        should_be = log_record_check(reader->header.salt, start, reader->check, data, bytes);
+        next = start + bytes;
+        TRY(follows(reader, next, should_be, &bytes, &does));
+        if (does) {
+            reader->vouched_at = start;
+            go_on_at(reader, start, reader->check, found);
+            return LORE_OK;
+        }
+    }
+    uint64_t work = 0, work_max = RESYNC_WORK_BYTES + 8 * reader->file_bytes;
+    for (uint64_t at = start + 8; at < reader->file_bytes && work < work_max; at += 8) {
+        TRY(view_record(reader, at, &data, &bytes));
+        if (data == NULL) continue;
+        work += bytes + STEP_BYTES;
+        uint64_t own = get_u64(data);
+        TRY(follows(reader, at, stored, &bytes, &does));
+        if (does) {
+            go_on_at(reader, at, stored, found);
+            return LORE_OK;
+        }
+        TRY(follows(reader, at + bytes, own, &bytes, &does));
+        if (!does) continue;
+        TRY(view_record(reader, at, &data, &bytes));
+        go_on_at(reader, at + bytes, own, found);
+        return LORE_OK;
+    }
     return LORE_OK;
 }
 

@@ -49,6 +49,11 @@ MUST_USE lore_status log_reader_next(struct log_reader *reader, struct log_recor
                                      bool *found);
 /* After *found was false: look beyond for promises and classify. */
 MUST_USE lore_status log_reader_end(struct log_reader *reader, struct log_end *end);
+/* For salvage, after *found was false and the file does not end there: find the next record that can be told to be one.
+ * Either the record at the end of the walk is sound but for its own check, since the next follows from what that check should
+ * be; or one further on follows from the check that it has; or of two further on the second follows from the first (then the
+ * first is lost too: nothing says what it follows from). log_reader_next goes on there. The work is bounded. */
+MUST_USE lore_status log_reader_resync(struct log_reader *reader, bool *found);
 /* Back to the first record. */
 void log_reader_rewind(struct log_reader *reader);
 void log_reader_close(struct log_reader *reader); /* NULL is fine */
