@@ -139,7 +139,10 @@ static int fail_open(struct cli *cli, lore_status status, const char *path) {
     fail_status(cli, status, "cannot open the store at %s", path);
     if (status == LORE_NO_STORE) fail_next(cli, "lore init --memory-path %s", quoted(cli, path));
     if (status == LORE_CORRUPTION && strcmp(cli->args.command->name, "verify") == 0)
-        fail_next(cli, "lore list-snapshots --memory-path %s", quoted(cli, path));
+        fail_next(
+            cli,
+            "lore list-snapshots --memory-path %s   (or: lore salvage --memory-path %s --to DIR)",
+            quoted(cli, path), quoted(cli, path));
     return cli->failure.exit_code;
 }
 

@@ -116,8 +116,9 @@ static int suggest_repair(const struct verifying *verifying) {
     if (strcmp(verifying->kind, "dump") == 0)
         return fail_next(cli, "lore dump --output FILE   (take the dump again from its store)");
     return fail_next(cli,
-                     "lore list-snapshots --memory-path %s   (then: lore restore latest --confirm)",
-                     quoted(cli, verifying->path));
+                     "lore list-snapshots --memory-path %s   (then: lore restore latest --confirm; "
+                     "or: lore salvage --memory-path %s --to DIR)",
+                     quoted(cli, verifying->path), quoted(cli, verifying->path));
 }
 
 static int answer(struct verifying *verifying) {

@@ -229,6 +229,19 @@ static const struct example_spec restore_examples[] = {
     {NULL, NULL},
 };
 
+static const struct option_spec salvage_options[] = {
+    {.name = "to",
+     .value = "DIR",
+     .help = "The new store: a directory that is not there, or empty."},
+    {.name = "report", .value = "FILE", .help = "What is missing, as JSON (DIR-salvage.json)."},
+    END,
+};
+static const struct example_spec salvage_examples[] = {
+    {"lore salvage --db ./broken --to ./saved", "All that checks, into a new store."},
+    {"lore load --merge ./saved-suspect.jsonl --db ./saved", "Then what is in doubt, if wanted."},
+    {NULL, NULL},
+};
+
 static const struct example_spec verify_examples[] = {
     {"lore verify", "The store, also beside a live writer."},
     {"lore verify ./backups/before-upgrade", "A backup, without restoring it."},
@@ -391,6 +404,21 @@ const struct command_spec commands[] = {
      "damage: code, name, kind, file, offset, message, places, keys, memories, memory_ids, "
      "keys_hex",
      no_options, verify_examples, cmd_verify, false},
+    {"salvage", NULL, "save what can be read of a damaged store", "", 0, 0,
+     "Reads all that checks, whatever else is broken, into a new store at DIR. The damaged store "
+     "is "
+     "only read. No value\n"
+     "in the new store is wrong: a record goes there only if no damaged place could hold a newer "
+     "version of it, or its\n"
+     "delete. The others that can be read are written to DIR-suspect.jsonl, a dump that lore load "
+     "reads, each with the\n"
+     "reason as its member \"suspect\". What is missing is in DIR-salvage.json: key ranges, "
+     "sequence numbers, memories by id.\n"
+     "Exit code 0: everything came through; 3: something is in doubt or missing.",
+     "{path, to, suspect_file, ok, memories, entries, suspect_memories, suspect_entries, "
+     "memories_lost, losses, files, bytes, missing, harmless}; a loss: kind, file, offset, "
+     "first_key, last_key, first_sequence, last_sequence, id, space, message",
+     salvage_options, salvage_examples, cmd_salvage, false},
     {"compact", NULL, "merge everything and drop what is dead", "", 0, 0, "",
      "{bytes_before, bytes_after}", no_options, compact_examples, cmd_compact, false},
     {"status", NULL, "what is in the store and how it is", "", 0, 0, "",

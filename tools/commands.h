@@ -26,6 +26,7 @@ int cmd_load(struct cli *cli);
 int cmd_man(struct cli *cli);
 int cmd_put(struct cli *cli);
 int cmd_restore(struct cli *cli);
+int cmd_salvage(struct cli *cli);
 int cmd_search(struct cli *cli);
 int cmd_selftest(struct cli *cli);
 int cmd_stats(struct cli *cli);

@@ -104,7 +104,9 @@ enum dump_result dump_read_begin(struct dump_reader *reader, struct source *sour
 static enum dump_result read_entry(struct dump_reader *reader, const json_t *object,
                                    struct pool *pool, struct dump_item *item) {
     uint64_t keyspace;
-    if (json_object_size(object) != 4 ||
+    bool is_suspect = json_object_get(object, "suspect") != NULL ||
+                      json_object_get(object, "suspect_b64") != NULL;
+    if (json_object_size(object) != (is_suspect ? 5 : 4) ||
         !record_read_uint(json_object_get(object, "keyspace"), &keyspace) ||
         keyspace > UINT32_MAX) {
         return damaged(reader, "an entry has keyspace, key and value");
@@ -152,7 +154,8 @@ static enum dump_result read_trailer(struct dump_reader *reader, const json_t *o
 
 enum dump_result dump_read_next(struct dump_reader *reader, struct pool *pool,
                                 struct dump_item *item) {
-    static const char *const ignored[] = {"type", NULL};
+    /* Why salvage has the record in doubt, where it has. */
+    static const char *const ignored[] = {"type", "suspect", "suspect_b64", NULL};
     json_t *object = NULL;
     const char *line;
     size_t size;

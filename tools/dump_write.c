@@ -70,14 +70,7 @@ static int write_header(struct dumper *dumper, bool canonical) {
     jw_key(&writer, "spaces");
     jw_begin_array(&writer);
     for (size_t i = 0; i < spaces.count; i++) {
-        const struct space *space = spaces.spaces[i];
-        jw_begin_object(&writer);
-        jw_string_member(&writer, "name", space->name);
-        jw_uint_member(&writer, "dimensions", space->spec.dimensions);
-        jw_string_member(&writer, "element", element_name(space->spec.element));
-        jw_string_member(&writer, "metric", metric_name(space->spec.metric));
-        jw_bytes_member(&writer, "model", space->model, space->spec.model.size);
-        jw_end_object(&writer);
+        space_as_json(&writer, spaces.spaces[i]);
     }
     jw_end_array(&writer);
     jw_end_object(&writer);

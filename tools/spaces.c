@@ -160,3 +160,13 @@ void space_list_free(struct space_list *list) {
     free(list->spaces);
     *list = (struct space_list){0};
 }
+
+void space_as_json(struct json_writer *writer, const struct space *space) {
+    jw_begin_object(writer);
+    jw_string_member(writer, "name", space->name);
+    jw_uint_member(writer, "dimensions", space->spec.dimensions);
+    jw_string_member(writer, "element", element_name(space->spec.element));
+    jw_string_member(writer, "metric", metric_name(space->spec.metric));
+    jw_bytes_member(writer, "model", space->model, space->spec.model.size);
+    jw_end_object(writer);
+}

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "alloc.h"
+#include "jsonwrite.h"
 #include "lore.h"
 #include "text.h"
 
@@ -40,5 +41,8 @@ lore_status space_list_read(lore_store *store, struct space_list *list);
 void space_list_add(struct space_list *list, const struct space *space); /* copies, keeps order */
 const struct space *space_list_find(const struct space_list *list, const char *name);
 void space_list_free(struct space_list *list);
+
+/* As the header of a dump has it. */
+void space_as_json(struct json_writer *writer, const struct space *space);
 
 #endif

@@ -131,7 +131,7 @@ static lore_status refuse_damaged(void *context, const struct dir_entry *entry) 
     if (!search.found) return LORE_OK;
     return fail(LORE_CORRUPTION,
                 "%s: CURRENT is missing but %s holds content; nothing was created. Put CURRENT back, "
-                "or restore a backup (which leaves %s alone)",
+                "or restore a backup (which leaves %s alone), or salvage what is there",
                 sweep->path, entry->name, entry->name);
 }
 
