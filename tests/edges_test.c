@@ -274,6 +274,21 @@ static void newest_log_cut(void) {
     disk_close();
 }
 
+/* What could not be written while the handle was taken apart took the place of the reason. */
+static void refusal_on_a_full_disk(void) {
+    lore_options options;
+    lore_store *store;
+    uint64_t whole = three_logs(&options);
+    struct file *file;
+    MUST(fs_open(&env, STORE "/g-000001/log-0000000003", FILE_WRITE, false, &file));
+    MUST(file_truncate(file, whole - 8));
+    file_close(file);
+    fs_memory_set_capacity(disk, 1);
+    MUST_BE(lore_open(STORE, &options, &store), LORE_CORRUPTION);
+    CHECK(strstr(lore_error_message(), "log-0000000003") != NULL);
+    disk_close();
+}
+
 /* A reader stepped over a log that was missing, or another's under its name. */
 static void reader_and_broken_chain(void) {
     lore_options options;
@@ -556,6 +571,7 @@ static const struct part {
     {"slices_at_null", slices_at_null},
     {"reader_and_unborn_log", reader_and_unborn_log},
     {"newest_log_cut", newest_log_cut},
+    {"refusal_on_a_full_disk", refusal_on_a_full_disk},
     {"reader_and_broken_chain", reader_and_broken_chain},
     {"missing_current", missing_current},
     {"unfinished_creation", unfinished_creation},

@@ -3,6 +3,7 @@
  * each needs the one before, and takes them apart the other way round.
  */
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "store/store_internal.h"
 #include "vfs/sync.h"
@@ -362,8 +363,10 @@ lore_status store_open(const char *path, const lore_options *options,
             !store->options.read_only && status == LORE_FULL && space_remove_reserve(store);
         /* The hooks' context goes on to the next attempt, or back to the caller. */
         store->hooks.destroy = NULL;
+        char why[512]; /* what fails while it is taken apart must not take its place */
+        (void)snprintf(why, sizeof why, "%s", lore_error_message());
         store_free(store);
-        if (!again) return status;
+        if (!again) return status == LORE_NOT_FOUND ? status : fail(status, "%s", why);
     }
 }
 
