@@ -67,7 +67,7 @@ static enum fault_outcome fire(struct sim_world *world, struct sim_armed *armed,
         if (call == FAULT_SYNC || call == FAULT_NATIVE) world->pages_dropped = true;
         return outcome;
     }
-    world->damaged = true;
+    world->damaged = world->grossly_damaged = true;
     uint64_t sectors = offset / 512 + 16;
     *astray = sim_below(&world->yield_state, sectors) * 512;
     return outcome;
@@ -192,7 +192,8 @@ static bool damage(struct sim_world *world, enum sim_kind kind, struct paths *pa
     uint64_t blocks = (size + block - 1) / block;
     *at = sim_below(random, blocks) * block;
     if (kind == SIM_FLIP) {
-        uint64_t flips = 1 + sim_below(random, 3);
+        uint64_t flips = sim_below(random, 3) == 0 ? 1 + sim_below(random, 3) : 1;
+        world->bits_flipped += (unsigned)flips;
         for (uint64_t i = 0; i < flips; i++) {
             *at = sim_below(random, size);
             bytes[*at] ^= (uint8_t)(1u << sim_below(random, 8));
@@ -225,6 +226,7 @@ void disk_damage(struct sim_world *world, enum sim_kind kind, uint64_t seed) {
         if (!damage(world, kind, &paths, &random, &path, &at)) continue;
         sim_trace(world, "--- %s: %s at %llu", sim_kind_names[kind], path, (unsigned long long)at);
         world->damaged = true;
+        if (kind != SIM_FLIP) world->grossly_damaged = true;
         return;
     }
 }

@@ -7,6 +7,7 @@
  *   sim_test --seeds FROM COUNT           so many seeds
  *   sim_test --seconds S [--seeds FROM 0] seeds until the time is over
  *   sim_test ... --operations N           so many operations in each run
+ *   sim_test ... --stop                   at the first that fails
  *   sim_test ... --no-shrink              do not look for a smaller run that fails as well
  *
  * Each run is a process of its own, so that a crash or a hang of the engine is one more way to
@@ -23,7 +24,7 @@
 
 #define DEFAULT_SEEDS   220
 #define TWICE_EVERY     20
-#define RUN_SECONDS_MAX 120
+#define RUN_SECONDS_MAX 60 /* a run takes a tenth of a second */
 #define SHRINK_RUNS_MAX 400
 
 struct outcome {
@@ -68,7 +69,7 @@ static void run_child(struct sim_plan *plan, bool tracing, bool quiet, int out) 
     if (quiet &&
         (freopen("/dev/null", "w", stdout) == NULL || freopen("/dev/null", "w", stderr) == NULL))
         _exit(2);
-    alarm(RUN_SECONDS_MAX);
+    alarm(quiet ? RUN_SECONDS_MAX / 10 : RUN_SECONDS_MAX);
     run_here(plan, tracing, &outcome);
     fflush(NULL);
     if (write(out, &outcome, sizeof outcome) != sizeof outcome) _exit(2);
@@ -212,7 +213,7 @@ static bool keep_only(struct sim_plan *plan, const char *list) {
 struct request {
     uint64_t from, count, seconds;
     size_t operations;
-    bool one, tracing, shrinks, twice;
+    bool tracing, shrinks, twice, stops;
     const char *keep;
 };
 
@@ -247,6 +248,7 @@ static int run_seeds(const struct request *request) {
         if (request->count > 0 && seeds >= request->count) break;
         if (request->seconds > 0 && (uint64_t)(time(NULL) - began) >= request->seconds) break;
         failures += !run_seed(request, seed, &outcome);
+        if (request->stops && failures > 0) break;
         seeds++;
         total.done += outcome.done;
         total.crashes += outcome.crashes;
@@ -273,6 +275,8 @@ int main(int argc, char **argv) {
             request.tracing = true;
         else if (strcmp(argv[i], "--no-shrink") == 0)
             request.shrinks = false;
+        else if (strcmp(argv[i], "--stop") == 0)
+            request.stops = true;
         else if (more && strcmp(argv[i], "--seed") == 0) {
             request.from = strtoull(argv[++i], NULL, 10);
             request.count = 1;

@@ -261,6 +261,18 @@ static void forget_counts(struct sim_world *world) {
         }
 }
 
+/* What an end that was not a clean close may lose. Under LORE_SYNC_FULL each group is followed by a
+ * promise, so one flipped bit cannot hide more than the last group, and that only if its promise
+ * was lost too. */
+static enum sim_loss loss_by(const struct sim_world *world, bool power_cut) {
+    bool unsynced = power_cut || world->pages_dropped;
+    bool promised = world->options.durability == LORE_SYNC_FULL && !world->faulty &&
+                    !world->was_full && !world->memory_failed;
+    if (!world->damaged) return unsynced ? SIM_LOSS_UNSYNCED : SIM_LOSS_NONE;
+    if (world->grossly_damaged || world->bits_flipped > 1 || !promised) return SIM_LOSS_ANY;
+    return unsynced ? SIM_LOSS_LAST : SIM_LOSS_NONE;
+}
+
 /* Whatever the answer, the handle is gone. */
 static void close_store(struct sim_world *world) {
     if (world->store == NULL) return;
@@ -276,17 +288,13 @@ static void close_store(struct sim_world *world) {
         return;
     }
     forget_counts(world); /* those that were not written yet */
-    enum sim_loss loss = world->damaged         ? SIM_LOSS_ANY
-                         : world->pages_dropped ? SIM_LOSS_UNSYNCED
-                                                : SIM_LOSS_NONE;
+    enum sim_loss loss = loss_by(world, false);
     if (loss > world->loss) world->loss = loss;
 }
 
 /* The machine is there again, with the disk that the crash left. */
 static void take_disk(struct sim_world *world) {
-    enum sim_loss loss = world->damaged                                      ? SIM_LOSS_ANY
-                         : world->crash_is_power_cut || world->pages_dropped ? SIM_LOSS_UNSYNCED
-                                                                             : SIM_LOSS_NONE;
+    enum sim_loss loss = loss_by(world, world->crash_is_power_cut);
     if (loss > world->loss) world->loss = loss;
     disk_detach(world);
     world->disk = world->after;
@@ -363,9 +371,12 @@ static void check_names(struct sim_world *world) {
 static void check_counters(struct sim_world *world) {
     struct sim_model *model = &world->model;
     for (unsigned i = 0; i < SIM_COUNTERS; i++) {
+        uint32_t durable = model->durable_counter[i];
         uint32_t value, low = world->loss == SIM_LOSS_NONE       ? model->acknowledged[i]
-                              : world->loss == SIM_LOSS_UNSYNCED ? model->durable_counter[i]
-                                                                 : 0;
+                              : world->loss == SIM_LOSS_UNSYNCED ? durable
+                              : world->loss == SIM_LOSS_ANY || durable < SIM_CLIENTS
+                                  ? 0
+                                  : durable - SIM_CLIENTS;
         uint64_t sequence;
         lore_status status = counter_read(world, world->store, i, &value, &sequence);
         if (sim_read_failed(world, status, "counter")) continue;
@@ -436,7 +447,9 @@ static bool check_opened(struct sim_world *world) {
     for (unsigned c = 0; c < SIM_CLIENTS; c++)
         floor[c] = world->loss == SIM_LOSS_NONE       ? model_acknowledged_count(model, c)
                    : world->loss == SIM_LOSS_UNSYNCED ? model->clients[c].durable
-                                                      : 0;
+                   : world->loss == SIM_LOSS_ANY || model->clients[c].durable == 0
+                       ? 0
+                       : model->clients[c].durable - 1;
     lore_status status = world_read(world, world->store, NULL, false, &content);
     if (sim_read_failed(world, status, "reading all after opening")) {
         if (world->dead) return true;

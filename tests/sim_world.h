@@ -292,9 +292,12 @@ struct sim_world {
     bool recovering;         /* no faults now */
     bool is_full, was_full;  /* space is short now; has been since the opening */
     bool maybe_restored;     /* a restore was cut off: the store is the old one or the backup */
+    unsigned bits_flipped;   /* while that is the only damage, more can be asked */
+    bool grossly_damaged;
     enum sim_loss {
         SIM_LOSS_NONE,
         SIM_LOSS_UNSYNCED,
+        SIM_LOSS_LAST, /* what was not synced, and the last group */
         SIM_LOSS_ANY
     } loss; /* since the last opening that was looked at */
 
