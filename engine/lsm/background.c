@@ -25,12 +25,14 @@
 #define SOURCES_MAX       32u
 /* Under so much memory only one kind of work keeps its cursors open. */
 #define ROOMY_BUDGET_BYTES (UINT64_C(32) << 20)
-#define REASON_BYTES_MAX   512u
 /* Whoever asks for a compaction within so long of one that did not come to its end goes on with it:
  * else a process that is killed now and then would never see the end of one. */
 #define RESUME_US INT64_C(3600000000)
 /* What there was no room for is looked at again after so long. */
 #define STARVED_US 1000000u
+/* A flush that met a full disk is tried once more, perhaps with the reserve's space; then other
+ * work goes first, if there is any that makes room. */
+#define FLUSH_ATTEMPTS 2u
 /* Of the room, for the catalog and what else is written beside a job. */
 #define ROOM_KEPT_BYTES (UINT64_C(64) << 10)
 
@@ -53,6 +55,7 @@ struct background {
     struct pruned *pruned; /* tables that a prune did not help */
     size_t pruned_count, pruned_capacity;
     unsigned doubt; /* merges that met a full disk in spite of the room that was said to be there */
+    unsigned flush_attempts; /* that met a full disk since anything else was done */
     bool main_goes_next;
     struct blocked *blocked; /* until reopened */
     size_t blocked_count, blocked_capacity;
@@ -323,90 +326,6 @@ static void count_blocked(struct background *background) {
     atomic_store(&background->blocked_level0_runs, level0_runs);
 }
 
-struct quarantine_search {
-    const struct allocator *allocator;
-    uint64_t segment_id;
-    bool found;
-};
-
-static lore_status see_quarantine(void *context, lore_slice key, lore_slice value) {
-    (void)key;
-    struct quarantine_search *search = context;
-    struct quarantine_record record;
-    TRY(quarantine_record_decode(value, search->allocator, &record));
-    if (record.kind == QUARANTINE_SEGMENT && record.segment_id == search->segment_id)
-        search->found = true;
-    quarantine_record_deinit(&record);
-    return LORE_OK;
-}
-
-static lore_status add_quarantine(struct lsm *lsm, enum segment_kind kind, uint64_t segment_id,
-                                  uint64_t bytes, const char *reason, struct catalog_edit *edit) {
-    struct quarantine_search search = {lsm->work, segment_id, false};
-    struct catalog_key prefix = schema_key('Q');
-    env_lock(lsm->config.context->env, lsm->config.catalog_mutex);
-    lore_status status =
-        catalog_scan(lsm->config.catalog, catalog_key_slice(&prefix), see_quarantine, &search);
-    env_unlock(lsm->config.context->env, lsm->config.catalog_mutex);
-    if (status != LORE_OK || search.found) return status;
-    uint64_t number;
-    TRY(lsm_take_quarantine_number(lsm, &number));
-    char name[SEGMENT_NAME_BYTES];
-    segment_file_name(name, kind, segment_id);
-    struct quarantine_record record = {.kind = QUARANTINE_SEGMENT,
-                                       .segment_id = segment_id,
-                                       .bytes = bytes,
-                                       .since_us = env_now_us(lsm->config.context->env),
-                                       .file = bytes_empty(lsm->work),
-                                       .reason = bytes_empty(lsm->work)};
-    struct bytes value = bytes_empty(lsm->work);
-    status = bytes_set(&record.file, lore_slice_of(name));
-    if (status == LORE_OK) status = bytes_set(&record.reason, lore_slice_of(reason));
-    if (status == LORE_OK) status = quarantine_record_encode(&record, &value);
-    struct catalog_key key = schema_key_number('Q', number);
-    if (status == LORE_OK)
-        status = catalog_edit_put(edit, catalog_key_slice(&key), bytes_slice(&value));
-    quarantine_record_deinit(&record);
-    bytes_free(&value);
-    return status;
-}
-
-static const struct segment_summary *find_segment(const struct version *version, uint64_t id) {
-    const struct run *run;
-    size_t at;
-    if (version_find_table(version, id, &run, &at)) return &run->tables[at].handle->summary;
-    for (size_t i = 0; i < version->values_count; i++) {
-        if (version->values[i]->summary.id == id) return &version->values[i]->summary;
-    }
-    return NULL;
-}
-
-/* Record the damage, and that the merge in `slot` (JOB_SLOTS: none) is given up. The error text of
- * this thread is the reason, and is there again at the end; the record is worth an attempt, no
- * more. */
-static void quarantine(struct background *background, uint64_t segment_id, uint8_t slot) {
-    struct lsm *lsm = background->lsm;
-    char reason[REASON_BYTES_MAX];
-    size_t size = strlen(lore_error_message());
-    if (size >= sizeof reason) size = sizeof reason - 1;
-    memcpy(reason, lore_error_message(), size);
-    reason[size] = '\0';
-    log_write(lsm->config.context->logger, LORE_LOG_ERROR, "left alone until opened again: %s",
-              reason);
-    struct catalog_edit edit;
-    catalog_edit_init(&edit, lsm->work);
-    lore_status status = LORE_OK;
-    const struct segment_summary *summary = find_segment(lsm->version, segment_id);
-    if (summary != NULL)
-        status = add_quarantine(lsm, summary->kind, segment_id, summary->bytes, reason, &edit);
-    struct catalog_key key = schema_key_number('J', slot);
-    if (status == LORE_OK && slot < JOB_SLOTS)
-        status = catalog_edit_delete(&edit, catalog_key_slice(&key));
-    if (status == LORE_OK) status = lsm_commit(lsm, &edit);
-    catalog_edit_deinit(&edit);
-    fail(LORE_CORRUPTION, "%s", reason);
-}
-
 static lore_status block_merge(struct background *background, uint8_t slot) {
     const struct job_record *job = compaction_job(background->merges[slot]);
     TRY(block(background, true, job->output_run));
@@ -420,6 +339,7 @@ static lore_status block_merge(struct background *background, uint8_t slot) {
 static void end_merge(struct background *background, uint8_t slot) {
     compaction_destroy(background->merges[slot]);
     background->merges[slot] = NULL;
+    background->flush_attempts = 0;
     atomic_store(&background->settled_version, 0);
 }
 
@@ -432,8 +352,10 @@ static lore_status step_flush(struct background *background, uint64_t budget_byt
     flush_destroy(background->flush);
     background->flush = NULL;
     totals->flushes += status == LORE_OK;
-    if (status == LORE_OK) background->pruned_count = 0;
-    return status;
+    if (status != LORE_OK) return status;
+    background->pruned_count = 0;
+    background->flush_attempts = 0;
+    return LORE_OK;
 }
 
 /* There is no room for it: the runs stay as they are now, and what fits is done instead. */
@@ -460,7 +382,7 @@ static lore_status step_merge(struct background *background, uint8_t slot, uint6
     lore_status status =
         compaction_step(background->merges[slot], budget_bytes, count, &done, &damaged);
     if (status == LORE_CORRUPTION) {
-        quarantine(background, damaged, slot);
+        background_quarantine(background->lsm, damaged, slot);
         lore_status blocking = block_merge(background, slot);
         if (blocking != LORE_OK) return blocking;
         end_merge(background, slot);
@@ -531,6 +453,7 @@ static lore_status step_prune(struct background *background, uint64_t budget_byt
     bool for_good = status == LORE_CORRUPTION || prune_found_little(background->prune);
     prune_destroy(background->prune);
     background->prune = NULL;
+    background->flush_attempts = 0;
     atomic_store(&background->settled_version, 0);
     totals->compactions += status == LORE_OK;
     if (status != LORE_OK) {
@@ -553,13 +476,14 @@ static lore_status step_rewrite(struct background *background, uint64_t budget_b
     lore_status status = rewrite_step(background->rewrite, budget_bytes, count, &done, &damaged);
     if (status == LORE_OK && !done) return LORE_OK;
     if (status == LORE_CORRUPTION) {
-        quarantine(background, damaged, JOB_SLOTS);
+        background_quarantine(background->lsm, damaged, JOB_SLOTS);
         for (size_t i = 0; i < rewrite_files(background->rewrite); i++)
             TRY(block(background, false, rewrite_file(background->rewrite, i)));
         atomic_store(&background->compacting, false);
     }
     rewrite_destroy(background->rewrite);
     background->rewrite = NULL;
+    background->flush_attempts = 0;
     atomic_store(&background->settled_version, 0);
     totals->rewrites += status == LORE_OK;
     return status;
@@ -578,17 +502,6 @@ static lore_status commit_change(struct lsm *lsm, struct version_change *change,
     return status;
 }
 
-static const struct run *find_run(const struct version *version, uint64_t id, uint8_t *level) {
-    for (uint8_t l = 0; l < LEVELS_MAX; l++) {
-        for (size_t r = 0; r < version->levels[l].count; r++) {
-            if (version->levels[l].runs[r].id != id) continue;
-            *level = l;
-            return &version->levels[l].runs[r];
-        }
-    }
-    return NULL;
-}
-
 /* Drops and moves: a commit, no reading. */
 static lore_status commit_choice(struct background *background, const struct policy_choice *choice,
                                  struct step_count *count) {
@@ -602,7 +515,7 @@ static lore_status commit_choice(struct background *background, const struct pol
             continue;
         }
         uint8_t level = 0;
-        const struct run *run = find_run(lsm->version, choice->ids[i], &level);
+        const struct run *run = version_find_run(lsm->version, choice->ids[i], &level);
         assert(run != NULL);
         uint64_t id = run->id, order = run->order;
         /* A run of level 0 becomes the newest of level 1; the last run stays itself. */
@@ -629,7 +542,7 @@ static lore_status start_choice(struct background *background, uint8_t slot,
     memcpy(job.inputs, choice->ids, choice->count * sizeof *choice->ids);
     uint8_t level = choice->level;
     if (choice->last_run != 0) {
-        const struct run *last = find_run(lsm->version, choice->last_run, &level);
+        const struct run *last = version_find_run(lsm->version, choice->last_run, &level);
         assert(last != NULL);
         job.output_run = last->id;
         job.output_run_order = last->order;
@@ -638,13 +551,14 @@ static lore_status start_choice(struct background *background, uint8_t slot,
         job.output_run_order = job.output_run;
     }
     if (choice->place_of != 0) {
-        const struct run *newest = find_run(lsm->version, choice->place_of, &level);
+        const struct run *newest = version_find_run(lsm->version, choice->place_of, &level);
         assert(newest != NULL);
         job.output_run_order = newest->order;
     }
     job.input_level = choice->level;
     for (size_t i = 0; i < choice->count; i++) {
-        if (find_run(lsm->version, choice->ids[i], &level) != NULL && level < job.input_level)
+        if (version_find_run(lsm->version, choice->ids[i], &level) != NULL &&
+            level < job.input_level)
             job.input_level = level;
     }
     bool asked = slot == JOB_MAIN && choice->into_last && atomic_load(&background->compacting);
@@ -759,9 +673,11 @@ static void suspend_others(struct background *background, uint8_t slot) {
 static lore_status step(struct background *background, uint64_t budget_bytes,
                         struct step_count *count, struct lsm_totals *totals) {
     struct lsm *lsm = background->lsm;
-    if (!lsm_can_freeze(lsm)) {
+    if (!lsm_can_freeze(lsm) && background->flush_attempts < FLUSH_ATTEMPTS) {
         suspend_others(background, JOB_SLOTS);
-        return step_flush(background, budget_bytes, count, totals);
+        lore_status status = step_flush(background, budget_bytes, count, totals);
+        if (status != LORE_FULL || atomic_load(&lsm->room_bytes) == 0) return status;
+        return ++background->flush_attempts < FLUSH_ATTEMPTS ? status : LORE_OK;
     }
     TRY(choose(background, count));
     uint8_t slot = next_merge(background);
@@ -771,7 +687,8 @@ static lore_status step(struct background *background, uint64_t budget_bytes,
     }
     if (background->rewrite != NULL) return step_rewrite(background, budget_bytes, count, totals);
     if (background->prune != NULL) return step_prune(background, budget_bytes, count, totals);
-    return LORE_OK;
+    background->flush_attempts = 0;
+    return lsm_can_freeze(lsm) ? LORE_OK : fail(LORE_FULL, "no room on the disk to flush");
 }
 
 static bool is_working(const struct background *background) {

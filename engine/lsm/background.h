@@ -21,6 +21,11 @@ MUST_USE lore_status background_sync_dir(struct lsm *lsm);
  * then, output_run_order when it was asked for last, done a check of the pinned sequences. */
 enum job_slot { JOB_MAIN = 0, JOB_SMALL = 1, JOB_SLOTS, JOB_ASKED = JOB_SLOTS };
 
+/* Record the damage, and that the merge in `slot` (JOB_SLOTS: none) is given up. The error text of
+ * this thread is the reason, and is there again at the end; the record is worth an attempt, no
+ * more. */
+void background_quarantine(struct lsm *lsm, uint64_t segment_id, uint8_t slot);
+
 /* Values that lost their reference, by the logical id of their file. */
 struct garbage_entry {
     uint64_t logical_id;

@@ -76,6 +76,17 @@ bool table_slot_covers(const struct table_slot *slot, lore_slice key) {
     return (exclusive ? order > 0 : order >= 0) && !is_after(slot, key);
 }
 
+const struct run *version_find_run(const struct version *version, uint64_t id, uint8_t *level) {
+    for (uint8_t l = 0; l < LEVELS_MAX; l++) {
+        for (size_t r = 0; r < version->levels[l].count; r++) {
+            if (version->levels[l].runs[r].id != id) continue;
+            *level = l;
+            return &version->levels[l].runs[r];
+        }
+    }
+    return NULL;
+}
+
 /* ---- values apart from their entries ---- */
 
 struct value_file *version_value_file(const struct version *version, uint64_t logical_id) {

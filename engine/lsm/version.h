@@ -90,6 +90,8 @@ void version_retain(struct version *version);
 void version_release(struct version *version);
 /* The position of a table by its id; false: not here. */
 bool version_find_table(const struct version *version, uint64_t id, const struct run **run, size_t *at);
+/* NULL: no such run. */
+const struct run *version_find_run(const struct version *version, uint64_t id, uint8_t *level);
 /* NULL: no such file. */
 struct value_file *version_value_file(const struct version *version, uint64_t logical_id);
 

@@ -26,6 +26,7 @@
 #define GROUP_REQUESTS_MAX      256u
 #define TIME_KEY_BYTES          (KEYSPACE_BYTES + 8u)
 #define PREALLOCATE_SHORT_BYTES 4096u
+#define SCARCE_FLUSH_BYTES_MIN  (64u << 10)
 /* At least what the payload of the time entry takes. */
 #define TIME_BATCH_BYTES 128u
 #define CHANGED_BITS     65536u
@@ -236,6 +237,18 @@ lore_status commit_switch_log(lore_store *store, uint64_t batch_bytes_min, bool 
     return status;
 }
 
+/* A log takes more than what its flush writes: so where deletes would take the room that the flush
+ * wants, the flush comes first. */
+static lore_status flush_before_deletes(lore_store *store, uint64_t batch_bytes) {
+    if (!space_is_scarce(store, batch_bytes)) return LORE_OK;
+    if (!lsm_can_freeze(store->lsm)) TRY(wait_for_flush(store));
+    if (lsm_active_bytes(store->lsm) < SCARCE_FLUSH_BYTES_MIN ||
+        !space_is_scarce(store, batch_bytes))
+        return LORE_OK;
+    TRY(commit_switch_log(store, batch_bytes, true));
+    return wait_for_flush(store);
+}
+
 /* ---- a group ---- */
 
 struct group {
@@ -323,6 +336,8 @@ static void gather_group(lore_store *store, struct group *group, size_t *taken) 
         lore_status status =
             space_check_write(store, frees || !writes, request->batch->memtable_bytes);
         if (status == LORE_OK) status = check_conditions(store, request->batch);
+        if (status == LORE_OK && writes && frees && group->count == 0)
+            status = flush_before_deletes(store, request->batch->memtable_bytes);
         if (status == LORE_OK && writes) status = ensure_log(store, frees);
         if (status == LORE_OK && writes && group->count == 0 && !lsm_has_room(store->lsm, bytes))
             status = commit_switch_log(store, bytes, frees);

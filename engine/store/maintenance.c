@@ -56,7 +56,9 @@ static bool compaction_is_done(lore_store *store, lore_progress *progress) {
 }
 
 lore_status lore_compact(lore_store *store, lore_progress_fn progress, void *context) {
-    TRY(lore_flush(store));
+    /* What finds no room to be flushed may find it after the compaction. */
+    lore_status flushed = lore_flush(store);
+    if (flushed != LORE_FULL) TRY(flushed);
     env_lock(store->env, store->background.step_mutex);
     lore_status status = lsm_compact_begin(store->lsm);
     env_unlock(store->env, store->background.step_mutex);
@@ -67,7 +69,7 @@ lore_status lore_compact(lore_store *store, lore_progress_fn progress, void *con
         lsm_compact_cancel(store->lsm);
         env_unlock(store->env, store->background.step_mutex);
     }
-    return status;
+    return status == LORE_OK && flushed != LORE_OK ? lore_flush(store) : status;
 }
 
 lore_status lore_step(lore_store *store, uint64_t budget_bytes, bool *more) {

@@ -13,6 +13,8 @@
 
 #define RESERVE_NAME "RESERVE"
 #define ZEROS_BYTES  (64u << 10)
+/* A flush wants this beside its content: ends of files, the catalog, the log's end. */
+#define FLUSH_SPARE_BYTES (128u << 10)
 
 /* ---- what is left ---- */
 
@@ -23,20 +25,39 @@ static uint64_t free_bytes_of(lore_store *store) {
     return bytes == 0 ? 1 : bytes;
 }
 
-uint64_t space_for_background(lore_store *store) {
+/* What must find room when it is flushed. */
+static uint64_t unflushed_bytes(lore_store *store) {
+    struct lsm_stats stats;
+    lsm_stats_get(store->lsm, &stats);
+    return stats.memtable_bytes;
+}
+
+/* With the reserve, if it is there. 0: not known. */
+static uint64_t free_bytes_and_reserve(lore_store *store) {
     uint64_t bytes = free_bytes_of(store), reserve = store->options.reserve_bytes;
     atomic_store(&store->free_bytes, bytes);
     if (bytes == 0 || atomic_load(&store->reserve_given_up)) return bytes;
     return bytes < UINT64_MAX - reserve ? bytes + reserve : bytes;
 }
 
+uint64_t space_for_background(lore_store *store) {
+    uint64_t bytes = free_bytes_and_reserve(store);
+    if (bytes == 0 || bytes / 8 > store->options.memory_budget) return bytes;
+    uint64_t unflushed = unflushed_bytes(store);
+    return bytes > unflushed ? bytes - unflushed : 1;
+}
+
+bool space_is_scarce(lore_store *store, uint64_t batch_bytes) {
+    if (atomic_load(&store->free_bytes) / 8 > store->options.memory_budget) return false;
+    uint64_t bytes = free_bytes_and_reserve(store);
+    return bytes != 0 && bytes < unflushed_bytes(store) + 2 * batch_bytes + FLUSH_SPARE_BYTES;
+}
+
 /* What is in memory must find room when it is flushed, and then compaction some to begin with: so
  * that what is deleted on a full disk gives its space back. */
-static uint64_t free_bytes_min(const lore_store *store, uint64_t batch_bytes) {
+static uint64_t free_bytes_min(lore_store *store, uint64_t batch_bytes) {
     uint64_t memtable = store->options.memtable_bytes, table = store->options.table_bytes_max;
-    struct lsm_stats stats;
-    lsm_stats_get(store->lsm, &stats);
-    return stats.memtable_bytes + 2 * batch_bytes + (memtable < table ? memtable : table) / 2;
+    return unflushed_bytes(store) + 2 * batch_bytes + (memtable < table ? memtable : table) / 2;
 }
 
 /* The file system is asked when it may be close to full; else now and then, as the background does

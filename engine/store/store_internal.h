@@ -146,11 +146,6 @@ MUST_USE lore_status store_create_first_log(const lore_env *env, const struct al
                                             const char *dir, const lore_options *options,
                                             const struct identity *identity,
                                             const struct facts_record *facts);
-/* Log 1 of a generation, alone. */
-MUST_USE lore_status store_create_first_log(const lore_env *env, const struct allocator *allocator,
-                                            const char *dir, const lore_options *options,
-                                            const struct identity *identity,
-                                            const struct facts_record *facts);
 /* A whole new store: folder, generation 1, CURRENT. The writer's lock is held. */
 MUST_USE lore_status store_create(const lore_env *env, const struct allocator *allocator,
                                   const char *path, const lore_options *options);
@@ -190,9 +185,6 @@ MUST_USE lore_status log_chain_note_closed(lore_store *store);
 
 /* recovery.c */
 MUST_USE lore_status store_recover(lore_store *store);
-/* One batch of the log at `path` into the memtable, which is flushed on the way when it is full. */
-MUST_USE lore_status store_replay_batch(lore_store *store, const char *path,
-                                        const struct log_record *record);
 /* One batch of the log at `path` into the memtable, which is flushed on the way when it is full. */
 MUST_USE lore_status store_replay_batch(lore_store *store, const char *path,
                                         const struct log_record *record);
@@ -245,7 +237,9 @@ void background_note_unsynced(lore_store *store);
 /* space.c */
 /* Whether a batch may be written: LORE_FULL over the quota, or while the reserve is given up, unless it frees space. */
 MUST_USE lore_status space_check_write(lore_store *store, bool frees_space, uint64_t batch_bytes);
-/* What background work may take of the disk, the reserve included; 0: not known. */
+/* Whether there is hardly room to flush what is in memory and a batch more, with the reserve. */
+bool space_is_scarce(lore_store *store, uint64_t batch_bytes);
+/* What background work beside the flush may take of the disk, the reserve included; 0: not known. */
 uint64_t space_for_background(lore_store *store);
 /* Give the reserve up: true if there was one. Until it is made again, only what frees space is written. */
 bool space_release_reserve(lore_store *store);
