@@ -94,8 +94,9 @@ typedef enum lore_status {
 /* "LORE_CORRUPTION" for LORE_CORRUPTION; "LORE_?" for a number that is none. Static. */
 LORE_API const char *lore_status_name(lore_status status);
 
-/* What, where (file, offset) and why of the last call on this thread that did not return LORE_OK
- * or LORE_NOT_FOUND. Valid until the next failing call on this thread; never NULL. */
+/* What, where (file, offset) and why of the last call on this thread that failed. One that returned
+ * LORE_NOT_FOUND leaves what was not found, or nothing. Valid until the next call on this thread that
+ * does not return LORE_OK; never NULL. */
 LORE_API const char *lore_error_message(void);
 
 /* ------------------------------------------------------------------------------------------------
@@ -210,6 +211,7 @@ LORE_API LORE_MUST_USE lore_status lore_open(const char *path, const lore_option
 
 /* Stop the background, sync the log and free everything. Snapshots, iterators, batches and results
  * of the store must be released first (else LORE_MISUSE and the store stays open). NULL is fine.
+ * LORE_OK: all that was acknowledged is durable, also on a full disk.
  * The handle is gone after LORE_OK and after any other failure than LORE_MISUSE. */
 LORE_API lore_status lore_close(lore_store *store);
 
@@ -760,8 +762,8 @@ LORE_API LORE_MUST_USE lore_status lore_backup(lore_store *store, const char *to
 
 /* Make the backup in directory `from` the next generation of the store at `path` (which is created
  * if missing): verify every file while copying, build the catalog, start a new lineage, then switch
- * by one atomic step. An existing store needs `replace`; its old generation stays as the safety
- * snapshot. The store must not be open. */
+ * by one atomic step. An existing store needs `replace`, also to go past a CURRENT that is damaged; its old
+ * generation stays as the safety snapshot. The store must not be open. */
 LORE_API LORE_MUST_USE lore_status lore_restore(const char *path, const char *from, bool replace,
                                                 const lore_options *options,
                                                 lore_progress_fn progress, void *context);

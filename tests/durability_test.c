@@ -414,6 +414,104 @@ static void interval_without_a_thread(void) {
     timed_close(&timed, "without a thread");
 }
 
+/* ---- closing a store whose disk is full ---- */
+
+static void put_memory(lore_store *store, uint64_t n);
+
+/* What was acknowledged is durable when close says LORE_OK, and a full disk is no reason to say
+ * anything else. */
+static void closing_a_full_disk(lore_durability durability) {
+    struct disk disk;
+    disk_create(&disk);
+    lore_options options = options_for(&disk, durability);
+    options.memtable_bytes = 256u << 10;
+    lore_store *store;
+    lore_record *record;
+    MUST(lore_open(STORE, &options, &store));
+    lore_space_spec spec = {4, LORE_ELEMENT_F32, LORE_METRIC_L2, {NULL, 0}};
+    MUST(lore_space_create(store, SPACE, &spec));
+    put_memory(store, 1);
+    commit_number(store, 1);
+    MUST(lore_memory_get(store, NULL, lore_slice_of("m1"), 0, &record)); /* a count to write */
+    lore_record_destroy(record);
+    fs_memory_set_capacity(disk.memory, 1); /* over it already: nothing more fits */
+    uint64_t last = 1, filling = 0;
+    lore_status status = LORE_OK;
+    while (status == LORE_OK) { /* what was written ahead of the log's end */
+        uint8_t key[8];
+        status = lore_put(store, FILLING, number_key(filling, key), lore_slice_of("value"));
+        if (status == LORE_OK) filling++;
+    }
+    MUST_BE(status, LORE_FULL);
+    MUST(lore_close(store));
+    fs_memory_set_capacity(disk.memory, 0);
+    check_after_cuts(&disk, last, last);
+    store = open_on(&disk, LORE_SYNC_FULL);
+    for (uint64_t n = 0; n < filling; n++) {
+        uint8_t key[8];
+        lore_buffer value = {0};
+        MUST(lore_get(store, NULL, FILLING, number_key(n, key), &value, NULL));
+        lore_buffer_free(&value);
+    }
+    verify_clean(store);
+    MUST(lore_close(store));
+    disk_destroy(&disk);
+    printf("a full disk: closed, %" PRIu64 " puts there\n", filling);
+}
+
+/* ---- a backup is of one moment ---- */
+
+static const struct fs_ops *plain_ops;
+static lore_store *meddled_with;
+
+/* As another thread may, after the backup has flushed and before it reads the catalog. */
+static lore_status make_dir_and_meddle(struct fs *fs, const char *path, bool group_access) {
+    if (strcmp(path, "backup") == 0) {
+        commit_number(meddled_with, 11);
+        MUST(lore_snapshot_save(meddled_with, "late"));
+        meddled_with = NULL;
+    }
+    return plain_ops->make_dir(fs, path, group_access);
+}
+
+static bool note_snapshot(void *context, const lore_snapshot_info *info) {
+    uint64_t *newest = context;
+    if (info->sequence > *newest) *newest = info->sequence;
+    return true;
+}
+
+static void a_backup_is_of_one_moment(void) {
+    struct disk disk;
+    disk_create(&disk);
+    lore_store *store = open_on(&disk, LORE_SYNC_FULL), *copy;
+    for (uint64_t n = 1; n <= 10; n++)
+        commit_number(store, n);
+    MUST(lore_snapshot_save(store, "early"));
+    plain_ops = disk.env.fs->ops;
+    struct fs_ops meddling_ops = *plain_ops;
+    meddling_ops.make_dir = make_dir_and_meddle;
+    meddled_with = store;
+    disk.env.fs->ops = &meddling_ops;
+    MUST(lore_backup(store, "backup", 0, NULL, NULL, NULL));
+    disk.env.fs->ops = plain_ops;
+    CHECK(meddled_with == NULL);
+    MUST(lore_close(store));
+    lore_options options = options_for(&disk, LORE_SYNC_FULL);
+    options.read_only = true;
+    MUST(lore_open("backup", &options, &copy));
+    CHECK(check_prefix(copy) == 10);
+    uint64_t newest = 0;
+    lore_snapshot *snapshot;
+    MUST(lore_snapshot_list(copy, note_snapshot, &newest));
+    CHECK(newest > 0 && newest <= stats_of(copy).last_sequence);
+    MUST(lore_snapshot_open(copy, "early", &snapshot));
+    lore_snapshot_release(snapshot);
+    MUST_BE(lore_snapshot_open(copy, "late", &snapshot), LORE_NOT_FOUND);
+    MUST(lore_close(copy));
+    disk_destroy(&disk);
+    printf("a backup names no snapshot that it does not hold\n");
+}
+
 /* ---- how many flushes ---- */
 
 static const struct fault_plan syncs_of_all = {.calls = FAULT_SYNC, .at = UINT64_MAX};
@@ -616,6 +714,9 @@ int main(int argc, char **argv) {
     late_modes_keep_a_prefix(LORE_SYNC_NONE, "none");
     late_modes_keep_a_prefix(LORE_SYNC_INTERVAL, "interval");
     interval_is_kept();
+    closing_a_full_disk(LORE_SYNC_FULL);
+    closing_a_full_disk(LORE_SYNC_NONE);
+    a_backup_is_of_one_moment();
     interval_of_a_resting_store();
     interval_of_a_busy_store();
     interval_during_a_compaction(LORE_BACKGROUND_THREAD, "a compaction beside a thread");

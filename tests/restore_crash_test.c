@@ -19,16 +19,32 @@
 #define SUBSETS_CHOSEN 12
 #define NUMBERS        40
 
-enum job { RESTORE_OVER, RESTORE_FRESH, LOAD_OVER, LOAD_FRESH, LOAD_DROPPED, BACKUP, JOBS };
-static const char *const job_names[JOBS] = {"restore over a store", "restore where none is",
-                                            "load over a store",    "load where none is",
-                                            "load, not published",  "backup"};
+enum job {
+    RESTORE_OVER,
+    RESTORE_FRESH,
+    LOAD_OVER,
+    LOAD_FRESH,
+    LOAD_DROPPED,
+    BACKUP,
+    RESTORE_DAMAGED,
+    LOAD_DAMAGED,
+    JOBS
+};
+static const char *const job_names[JOBS] = {"restore over a store",
+                                            "restore where none is",
+                                            "load over a store",
+                                            "load where none is",
+                                            "load, not published",
+                                            "backup",
+                                            "restore over a damaged CURRENT",
+                                            "load over a damaged CURRENT"};
 
 struct simulation {
     enum job job;
     const char *path;
     struct fs_memory *disk;
-    bool over; /* a store was there */
+    bool over;    /* a store was there */
+    bool damaged; /* its CURRENT is */
     bool published;
     uint64_t random, states, found_old, found_new, violations;
     bool quiet;
@@ -134,11 +150,15 @@ static void judge(struct simulation *sim, const struct choice *choice, lore_stat
         sim->found_old++;
         return;
     }
+    if (status == LORE_CORRUPTION && sim->damaged && !sim->published) {
+        sim->found_old++;
+        return;
+    }
     if (status != LORE_OK) {
         violation(sim, choice, lore_error_message());
         return;
     }
-    bool is_old = sim->over && !sim->published && holds(store, "old");
+    bool is_old = sim->over && !sim->damaged && !sim->published && holds(store, "old");
     bool is_new = !is_old && sim->job != LOAD_DROPPED && holds(store, "new");
     sim->found_old += is_old;
     sim->found_new += is_new;
@@ -228,8 +248,10 @@ static lore_status load(const struct simulation *sim, const lore_options *option
 static lore_status do_job(struct simulation *sim, const lore_options *options) {
     switch (sim->job) {
     case RESTORE_OVER:
+    case RESTORE_DAMAGED:
     case RESTORE_FRESH: return lore_restore(sim->path, "backup", sim->over, options, NULL, NULL);
     case LOAD_OVER:
+    case LOAD_DAMAGED:
     case LOAD_FRESH: return load(sim, options, true);
     case LOAD_DROPPED: return load(sim, options, false);
     case BACKUP: {
@@ -244,15 +266,27 @@ static lore_status do_job(struct simulation *sim, const lore_options *options) {
     return LORE_INVALID;
 }
 
+/* What was there before is the safety snapshot: its folder is left as it was. */
+static void check_kept(struct simulation *sim) {
+    uint64_t size = 0;
+    if (fs_memory_bytes(sim->disk, "store/g-000001/edits-0000000001", &size) == NULL || size == 0)
+        violation(sim, &(struct choice){0}, "the old generation is gone");
+}
+
 static void run_job(struct simulation *sim, struct fs_memory *base, enum job job, uint32_t skip,
                     const char *skip_path) {
     struct fs_fault *fault;
     sim->job = job;
-    sim->over = job == RESTORE_OVER || job == LOAD_OVER || job == LOAD_DROPPED;
+    sim->damaged = job == RESTORE_DAMAGED || job == LOAD_DAMAGED;
+    sim->over = job == RESTORE_OVER || job == LOAD_OVER || job == LOAD_DROPPED || sim->damaged;
     sim->path = sim->over ? "store" : "fresh";
     sim->published = false;
     sim->found_old = sim->found_new = 0;
     MUST(fs_memory_clone(base, &sim->disk));
+    if (sim->damaged) {
+        uint64_t size;
+        fs_memory_bytes(sim->disk, "store/CURRENT", &size)[7] ^= 1;
+    }
     MUST(fs_fault_create(env_posix()->allocator, fs_memory_fs(sim->disk), &fault));
     fs_fault_set_memory(fault, sim->disk);
     fs_fault_skip(fault, skip, skip_path);
@@ -264,6 +298,7 @@ static void run_job(struct simulation *sim, struct fs_memory *base, enum job job
     fs_fault_on_change(fault, NULL, NULL);
     sim->published = job != LOAD_DROPPED;
     check_all(sim);
+    if (sim->damaged) check_kept(sim);
     if (!sim->quiet) {
         printf("%-24s old or none %6" PRIu64 ", new %6" PRIu64 "\n", job_names[job], sim->found_old,
                sim->found_new);

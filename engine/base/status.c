@@ -65,6 +65,11 @@ lore_status fail(lore_status status, const char *format, ...) {
     return status;
 }
 
+lore_status not_found(void) {
+    error_text[0] = '\0';
+    return LORE_NOT_FOUND;
+}
+
 lore_status fail_within(lore_status status, const char *format, ...) {
     char text[TEXT_BYTES];
     va_list args;

@@ -17,6 +17,9 @@
 /* Set this thread's error text and return `status`. Texts are cut at 511 bytes. */
 lore_status fail(lore_status status, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/* LORE_NOT_FOUND as a public call's answer: the text of an earlier failure goes. */
+lore_status not_found(void);
+
 /* Put "prefix: " before this thread's error text; for a caller that knows more of the where. */
 lore_status fail_within(lore_status status, const char *format, ...) PRINTF_LIKE(2, 3);
 

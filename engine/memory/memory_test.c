@@ -40,6 +40,35 @@ static void every_field_there_and_back(void **state) {
     assert_verified(self->store, 1);
 }
 
+/* LORE_NOT_FOUND is no failure: the text of one before it would be read as this one's. */
+static void what_is_not_found_leaves_no_old_text(void **state) {
+    struct test_store *self = *state;
+    lore_slice id = lore_slice_of("nobody"), there = lore_slice_of("full");
+    lore_memory full = full_memory(), update = blank();
+    lore_buffer value = {0};
+    lore_record *record;
+    update.fields = LORE_FIELD(LORE_ATTR_ID);
+    update.id = id;
+    assert_ok(put_one(self->store, &full));
+#define EXPECT_NO_TEXT(call)                                                                       \
+    do {                                                                                           \
+        fail(LORE_IO, "an old text");                                                              \
+        assert_status((call), LORE_NOT_FOUND);                                                     \
+        assert_null(strstr(lore_error_message(), "an old text"));                                  \
+    } while (0)
+    EXPECT_NO_TEXT(lore_get(self->store, NULL, 1, id, &value, NULL));
+    EXPECT_NO_TEXT(lore_memory_get(self->store, NULL, id, 0, &record));
+    EXPECT_NO_TEXT(lore_memory_update(self->store, &update));
+    EXPECT_NO_TEXT(lore_memory_delete(self->store, id));
+    EXPECT_NO_TEXT(lore_embedding_delete(self->store, id, "space"));
+    EXPECT_NO_TEXT(lore_embedding_delete(self->store, there, "no space"));
+    EXPECT_NO_TEXT(lore_note_get(self->store, "note", &value));
+    EXPECT_NO_TEXT(lore_snapshot_drop(self->store, "name"));
+    EXPECT_NO_TEXT(lore_lock_owner("/nowhere", NULL, &value));
+#undef EXPECT_NO_TEXT
+    lore_buffer_free(&value);
+}
+
 static void defaults(void **state) {
     struct test_store *self = *state;
     lore_memory memory = blank();
@@ -535,6 +564,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, test_store_set_up, test_store_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(every_field_there_and_back),
+        TEST(what_is_not_found_leaves_no_old_text),
         TEST(defaults),
         TEST(empty_is_not_default),
         TEST(an_update_changes_what_it_names),

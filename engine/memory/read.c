@@ -18,7 +18,7 @@ lore_status memory_row_of(lore_store *store, const struct store_read *reading, l
     struct lookup lookup = {0};
     lore_status status = key_id(&key, id);
     if (status == LORE_OK) status = store_get(store, reading, bytes_slice(&key), &lookup, &value);
-    if (status == LORE_OK && !lookup.found) status = LORE_NOT_FOUND;
+    if (status == LORE_OK && !lookup.found) status = not_found();
     if (status == LORE_OK && value.size != ROW_BYTES)
         status = fail(LORE_CORRUPTION, "%s: the row of an id has %zu bytes", store_path(store),
                       value.size);
@@ -185,7 +185,7 @@ lore_status lore_memory_get(lore_store *store, const lore_snapshot *snapshot, lo
     int64_t now_us = env_now_us(store_env(store));
     if ((flags & LORE_READ_EXPIRED) == 0 && memory_is_expired(&record->memory, now_us)) {
         lore_record_destroy(record);
-        return LORE_NOT_FOUND;
+        return not_found();
     }
     if ((flags & LORE_READ_NO_ACCESS) == 0) memory_note_access(store, id, now_us);
     *out = record;

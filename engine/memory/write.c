@@ -301,9 +301,8 @@ static lore_status build_embedding_delete(struct writer *writer, void *context) 
     next.updated_at_us = writer->now_us;
     struct change change = {
         .old = old, .next = &next, .keep_embeddings = true, .dropped = &call->space};
-    lore_status status = LORE_NOT_FOUND;
-    if (attributes_have_space(&old->attributes, call->space.number))
-        status = writer_add(writer, &change);
+    bool has = attributes_have_space(&old->attributes, call->space.number);
+    lore_status status = has ? writer_add(writer, &change) : not_found();
     writer->batch.frees_space = true;
     lore_record_destroy(old);
     return status;

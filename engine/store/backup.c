@@ -18,6 +18,7 @@
 #include "base/poison.h"
 
 #define BACKUP_GENERATION 1u
+#define COPY_BYTES        (64u << 10)
 
 struct backup {
     lore_store *store;
@@ -52,6 +53,31 @@ static void announce(struct backup *backup, const char *name, uint64_t size, boo
     backup->callback(backup->context, &file);
 }
 
+/* Copy a file that a reader holds, whose name the writer has taken away. */
+static lore_status copy_held(struct backup *backup, const char *from, const char *to) {
+    lore_store *store = backup->store;
+    const struct allocator *allocator = &store->work_allocator.base;
+    struct pooled_file *source = NULL;
+    struct file *target = NULL;
+    void *chunk;
+    uint64_t size = 0;
+    TRY(mem_get(allocator, COPY_BYTES, &chunk));
+    lore_status status = pooled_file_create(store->files, from, &source);
+    if (status == LORE_OK) status = pooled_file_size(source, &size);
+    if (status == LORE_OK)
+        status = fs_open(store->env, to, FILE_CREATE, store->options.group_access, &target);
+    for (uint64_t at = 0; status == LORE_OK && at < size; at += COPY_BYTES) {
+        size_t part = size - at < COPY_BYTES ? (size_t)(size - at) : COPY_BYTES;
+        status = pooled_file_read(source, at, chunk, part);
+        if (status == LORE_OK) status = file_write(target, at, chunk, part);
+    }
+    if (status == LORE_OK) status = file_sync(target);
+    file_close(target);
+    pooled_file_release(source);
+    mem_put(allocator, chunk, COPY_BYTES);
+    return status;
+}
+
 static lore_status take_segment(struct backup *backup, const struct segment_summary *summary) {
     lore_store *store = backup->store;
     char name[SEGMENT_NAME_BYTES], from[PATH_BYTES_MAX], to[PATH_BYTES_MAX], shown[PATH_BYTES_MAX];
@@ -62,6 +88,7 @@ static lore_status take_segment(struct backup *backup, const struct segment_summ
         backup->copy_only ? LORE_UNSUPPORTED : store->env->fs->ops->link(store->env->fs, from, to);
     bool linked = status == LORE_OK;
     if (!linked) status = fs_copy_file(store->env, from, to, store->options.group_access);
+    if (status == LORE_NOT_FOUND && store->options.read_only) status = copy_held(backup, from, to);
     if (status == LORE_NOT_FOUND)
         status = fail(LORE_CORRUPTION, "%s: missing; the backup would not be whole", from);
     TRY(status);
@@ -103,12 +130,22 @@ static lore_status take_segments(struct backup *backup, const struct version *ve
 struct backup_changes {
     const struct allocator *allocator;
     struct catalog_edit *edit;
+    uint64_t last_sequence;
 };
 
 static lore_status leave_out(void *context, lore_slice key, lore_slice value) {
     struct backup_changes *changes = context;
     (void)value;
     return catalog_edit_delete(changes->edit, key);
+}
+
+/* A snapshot that was named while the backup began: what it names is in no segment yet. */
+static lore_status leave_out_newer(void *context, lore_slice key, lore_slice value) {
+    struct backup_changes *changes = context;
+    struct named_snapshot_record record;
+    TRY(named_snapshot_record_decode(value, changes->allocator, &record));
+    return record.sequence > changes->last_sequence ? catalog_edit_delete(changes->edit, key)
+                                                    : LORE_OK;
 }
 
 static lore_status leave_out_dropped(void *context, lore_slice key, lore_slice value) {
@@ -126,7 +163,7 @@ static lore_status export_catalog(struct backup *backup, const struct log_record
     const struct allocator *allocator = &store->work_allocator.base;
     struct catalog_edit edit;
     catalog_edit_init(&edit, allocator);
-    struct backup_changes changes = {allocator, &edit};
+    struct backup_changes changes = {allocator, &edit, flushed->flushed_sequence};
     struct facts_record facts = store->facts;
     facts.sealed = true;
     facts.generation = BACKUP_GENERATION;
@@ -135,12 +172,14 @@ static lore_status export_catalog(struct backup *backup, const struct log_record
     facts.last_commit_us = flushed->flushed_time_us;
     struct bytes value = bytes_empty(allocator);
     struct catalog_key quarantine = schema_key('Q'), segments = schema_key('S'),
-                       fact = schema_key('F'), head = schema_key('H');
+                       fact = schema_key('F'), head = schema_key('H'), named = schema_key('N');
     lore_status status =
         catalog_scan(store->catalog, catalog_key_slice(&quarantine), leave_out, &changes);
     if (status == LORE_OK)
         status =
             catalog_scan(store->catalog, catalog_key_slice(&segments), leave_out_dropped, &changes);
+    if (status == LORE_OK)
+        status = catalog_scan(store->catalog, catalog_key_slice(&named), leave_out_newer, &changes);
     if (status == LORE_OK) status = catalog_edit_delete(&edit, catalog_key_slice(&head));
     if (status == LORE_OK) status = facts_record_encode(&facts, &value);
     if (status == LORE_OK)

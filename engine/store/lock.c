@@ -74,8 +74,9 @@ lore_status lore_lock_owner(const char *path, const lore_options *options, lore_
     char file[PATH_BYTES_MAX];
     TRY(path_join(file, path, LOCK_NAME));
     bool locked = false;
-    TRY(env->fs->ops->is_locked(env->fs, file, &locked));
-    if (!locked) return LORE_NOT_FOUND;
+    lore_status status = env->fs->ops->is_locked(env->fs, file, &locked);
+    if (status == LORE_NOT_FOUND || (status == LORE_OK && !locked)) return not_found();
+    TRY(status);
     char owner[LOCK_TEXT_BYTES];
     TRY(read_owner(env, file, owner));
     return buffer_set(text, env->allocator, lore_slice_of(owner));

@@ -223,6 +223,7 @@ lore_status lore_note_get(lore_store *store, const char *text, lore_buffer *valu
     struct bytes content = bytes_empty(&store->query_allocator.base);
     lore_status status = store_catalog_get(store, catalog_key_slice(&key), &content);
     if (status == LORE_OK) status = buffer_set(value, store->env->allocator, bytes_slice(&content));
+    if (status == LORE_NOT_FOUND) status = not_found();
     bytes_free(&content);
     return status;
 }

@@ -370,6 +370,17 @@ lore_status store_open(const char *path, const lore_options *options,
     }
 }
 
+/* What was acknowledged is durable, and the log says that it is whole. Where there is no space to
+ * say so, the next opening reads it as after a crash. */
+static lore_status close_log(lore_store *store) {
+    struct commit_state *commit = &store->commit;
+    lore_status status = (lore_status)atomic_load(&commit->poisoned);
+    if (status != LORE_OK) return fail(status, "%s", commit->poisoned_message);
+    if (!commit->log_closed) status = log_writer_close(commit->log, commit->last_time_us);
+    if (status == LORE_FULL) return log_writer_sync(commit->log);
+    return status == LORE_OK ? log_chain_note_closed(store) : status;
+}
+
 lore_status store_close(lore_store *store) {
     if (store == NULL) return LORE_OK;
     TRY(store_check(store, false));
@@ -381,16 +392,15 @@ lore_status store_close(lore_store *store) {
     bool writes = !store->options.read_only && store->commit.log != NULL;
     if (writes && store->hooks.closing != NULL && atomic_load(&store->commit.poisoned) == LORE_OK)
         status = store->hooks.closing(store->hooks.context, store);
+    /* Nothing that was acknowledged waits for it: access counts, which a crash may lose as well. */
+    if (status == LORE_FULL) {
+        log_write(&store->logger, LORE_LOG_WARNING, "closing: %s", lore_error_message());
+        status = LORE_OK;
+    }
     background_stop(store);
     if (writes) {
         commit_lead_begin(store);
-        lore_status closed = atomic_load(&store->commit.poisoned) != LORE_OK
-                                 ? fail((lore_status)atomic_load(&store->commit.poisoned), "%s",
-                                        store->commit.poisoned_message)
-                             : store->commit.log_closed
-                                 ? LORE_OK
-                                 : log_writer_close(store->commit.log, store->commit.last_time_us);
-        if (closed == LORE_OK) closed = log_chain_note_closed(store);
+        lore_status closed = close_log(store);
         if (status == LORE_OK) status = closed;
         commit_lead_end(store);
     }

@@ -187,7 +187,7 @@ lore_status lore_get(lore_store *store, const lore_snapshot *snapshot, lore_keys
     if (status == LORE_OK && sequence != NULL && lookup.found) *sequence = lookup.sequence;
     if (status == LORE_OK)
         status = lookup.found ? buffer_set(value, store->env->allocator, bytes_slice(&content))
-                              : LORE_NOT_FOUND;
+                              : not_found();
     bytes_free(&content);
     bytes_free(&whole);
     return status;

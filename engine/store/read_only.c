@@ -26,25 +26,38 @@
 /* A catalog that is the same at so many looks has not lost the file by moving on. More than one,
  * for a log that is being created may come and go without it. */
 #define LOOKS_UNCHANGED_MAX 4u
-#define LOOKS_MIN           64u
+#define LOOKS_MIN           1000u
 #define LOOK_PAUSE_US       1000u
 #define HELD_POLL_US        1000u
 
 /* ---- holding the files of a state ---- */
 
+struct held_segment {
+    uint64_t id;
+    enum segment_kind kind;
+    struct pooled_file *file; /* one reference; NULL: not open */
+};
+
 void reader_hold_init(struct reader_hold *hold, lore_store *store) {
     *hold = (struct reader_hold){.store = store,
-                                 .files = bytes_empty(&store->work_allocator.base),
+                                 .segments = bytes_empty(&store->work_allocator.base),
                                  .logs = bytes_empty(&store->work_allocator.base)};
 }
 
-static void release_files(struct bytes *files) {
-    for (size_t at = 0; at < files->size; at += sizeof(struct pooled_file *)) {
-        struct pooled_file *file;
-        memcpy(&file, files->data + at, sizeof file);
-        pooled_file_release(file);
-    }
-    bytes_free(files);
+static struct held_segment held_at(const struct bytes *segments, size_t index) {
+    struct held_segment held;
+    memcpy(&held, segments->data + index * sizeof held, sizeof held);
+    return held;
+}
+
+static size_t held_count(const struct bytes *segments) {
+    return segments->size / sizeof(struct held_segment);
+}
+
+static void release_segments(struct bytes *segments) {
+    for (size_t i = 0; i < held_count(segments); i++)
+        pooled_file_release(held_at(segments, i).file);
+    bytes_free(segments);
 }
 
 static struct log_reader *log_at(const struct reader_hold *hold, size_t index) {
@@ -60,58 +73,71 @@ static void release_logs(struct reader_hold *hold) {
 }
 
 void reader_hold_deinit(struct reader_hold *hold) {
-    release_files(&hold->files);
+    release_segments(&hold->segments);
     release_logs(hold);
 }
 
-struct segment_holding {
-    lore_store *store;
-    struct bytes files;
-    char missing[PATH_BYTES_MAX]; /* the first that is; empty: none */
+/* The live segments of the catalog, in order of id, as are those that were held before. */
+struct listing {
+    const struct allocator *allocator;
+    struct bytes segments;
+    const struct bytes *before;
+    size_t before_at;
 };
 
-static lore_status hold_segment(struct segment_holding *holding,
-                                const struct segment_summary *summary) {
-    char path[PATH_BYTES_MAX];
-    struct pooled_file *file;
-    TRY(segment_path(&holding->store->segments, summary->kind, summary->id, path));
-    TRY(bytes_reserve(&holding->files, sizeof file));
-    lore_status status = pooled_file_create(holding->store->files, path, &file);
-    if (status == LORE_NOT_FOUND) {
-        /* What else there is of the state is opened all the same, for the next look. */
-        if (holding->missing[0] == '\0') memcpy(holding->missing, path, sizeof path);
-        return LORE_OK;
-    }
-    TRY(status);
-    return bytes_append(&holding->files, &file, sizeof file); /* there is room */
-}
-
-static lore_status hold_record(void *context, lore_slice key, lore_slice value) {
-    struct segment_holding *holding = context;
+static lore_status list_record(void *context, lore_slice key, lore_slice value) {
+    struct listing *listing = context;
     struct segment_record record;
     (void)key;
-    TRY(segment_record_decode(value, &holding->store->work_allocator.base, &record));
-    lore_status status =
-        record.state == SEGMENT_LIVE ? hold_segment(holding, &record.summary) : LORE_OK;
+    TRY(segment_record_decode(value, listing->allocator, &record));
+    struct held_segment held = {.id = record.summary.id, .kind = record.summary.kind};
+    bool is_live = record.state == SEGMENT_LIVE;
     segment_record_deinit(&record);
-    return status;
+    if (!is_live) return LORE_OK;
+    size_t *at = &listing->before_at, count = held_count(listing->before);
+    while (*at < count && held_at(listing->before, *at).id < held.id)
+        ++*at;
+    TRY(bytes_reserve(&listing->segments, sizeof held));
+    if (*at < count && held_at(listing->before, *at).id == held.id)
+        held.file = held_at(listing->before, *at).file;
+    if (held.file != NULL) pooled_file_retain(held.file);
+    return bytes_append(&listing->segments, &held, sizeof held); /* there is room */
+}
+
+/* Open what is not open yet, the newest first: it goes first, too. What else there is of a state of
+ * which something is missing is opened all the same, for the next look. */
+static lore_status open_segments(lore_store *store, struct bytes *segments) {
+    char path[PATH_BYTES_MAX], missing[PATH_BYTES_MAX] = "";
+    for (size_t i = held_count(segments); i-- > 0;) {
+        struct held_segment held = held_at(segments, i);
+        if (held.file != NULL) continue;
+        TRY(segment_path(&store->segments, held.kind, held.id, path));
+        lore_status status = pooled_file_create(store->files, path, &held.file);
+        if (status == LORE_NOT_FOUND) {
+            memcpy(missing, path, sizeof path);
+            continue;
+        }
+        TRY(status);
+        memcpy(segments->data + i * sizeof held, &held, sizeof held);
+    }
+    if (missing[0] == '\0') return LORE_OK;
+    return fail(LORE_NOT_FOUND, "%s: missing; the catalog says that it is live", missing);
 }
 
 /* LORE_NOT_FOUND with a text: a file is missing; the others are held. */
 static lore_status hold_segments(struct reader_hold *hold) {
     lore_store *store = hold->store;
-    struct segment_holding holding = {.store = store,
-                                      .files = bytes_empty(&store->work_allocator.base)};
+    const struct allocator *allocator = &store->work_allocator.base;
+    struct listing listing = {
+        .allocator = allocator, .segments = bytes_empty(allocator), .before = &hold->segments};
     struct catalog_key prefix = schema_key('S');
     env_lock(store->env, store->catalog_mutex);
     lore_status status =
-        catalog_scan(store->catalog, catalog_key_slice(&prefix), hold_record, &holding);
+        catalog_scan(store->catalog, catalog_key_slice(&prefix), list_record, &listing);
     env_unlock(store->env, store->catalog_mutex);
-    release_files(&hold->files);
-    hold->files = holding.files;
-    if (status == LORE_OK && holding.missing[0] != '\0')
-        status =
-            fail(LORE_NOT_FOUND, "%s: missing; the catalog says that it is live", holding.missing);
+    if (status == LORE_OK) status = open_segments(store, &listing.segments);
+    release_segments(&hold->segments);
+    hold->segments = listing.segments;
     return status;
 }
 

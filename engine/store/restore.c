@@ -2,7 +2,8 @@
  * restore.c - a store's next generation: from a backup (lore_restore) or filled by the caller
  * (lore_generation_begin, _publish).
  *
- *   1. the writer's lock; CURRENT says which generation is live (or that there is none yet)
+ *   1. the writer's lock; CURRENT says which generation is live, or that there is none yet, or it
+ * is damaged: then with `replace` a new one is put in its place
  *   2. g-N.building, N one above every generation there: files copied, each checked while it is
  * copied, catalog under a new lineage, first log; all synced
  *   3. g-N.building renamed to g-N, the directory synced
@@ -57,8 +58,10 @@ static lore_status begin(struct restore *restore, bool replace) {
     TRY(store_lock_take(env, restore->path, group, restore->options.lock_timeout_ms,
                         &restore->lock));
     status = current_read(env, restore->path, &restore->current);
+    /* One whose CURRENT is damaged has no store id to go on with. */
+    bool is_damaged = status == LORE_CORRUPTION && replace;
     restore->exists = status == LORE_OK;
-    if (status == LORE_NO_STORE) status = LORE_OK;
+    if (status == LORE_NO_STORE || is_damaged) status = LORE_OK;
     if (status == LORE_OK && restore->exists && !replace)
         status =
             fail(LORE_EXISTS, "%s: a store is there already; nothing was changed", restore->path);

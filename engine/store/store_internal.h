@@ -196,8 +196,8 @@ void commit_state_note(struct commit_state *commit, const struct batch_view *vie
 /* read_only.c: the files of one state of the writer's, open. */
 struct reader_hold {
     lore_store *store;
-    struct bytes files; /* struct pooled_file *, one reference each */
-    struct bytes logs;  /* struct log_reader *, from `first_log` on */
+    struct bytes segments; /* the live ones, each a file of the pool */
+    struct bytes logs;     /* struct log_reader *, from `first_log` on */
     uint64_t first_log;
     uint64_t highest_log; /* in the directory when it was looked at */
 };
