@@ -11,7 +11,8 @@
 
 #include "store/store_internal.h"
 #include "support.h"
-#include "vfs/fs_memory.h"
+#include "vfs/fs_fault.h"
+#include "vfs/sched_sim.h"
 
 #define STORE "store"
 
@@ -71,6 +72,83 @@ static void write_file(const char *path, const void *data, size_t size) {
     MUST(fs_open(&env, path, FILE_CREATE, false, &file));
     if (size > 0) MUST(file_write(file, 0, data, size));
     file_close(file);
+}
+
+/* ---- poison ---- */
+
+struct line {
+    lore_store *store;
+    bool poisoned; /* the store has said so in its log */
+};
+
+struct queued {
+    struct line *line;
+    struct thread *thread;
+    uint64_t first;
+};
+
+static void note_poison(void *context, lore_log_level level, const char *message) {
+    struct line *line = context;
+    if (level == LORE_LOG_ERROR && strstr(message, "writes are refused") != NULL)
+        line->poisoned = true;
+}
+
+static enum fault_outcome no_log_writes(void *context, enum fault_call call, const char *path,
+                                        uint64_t offset, size_t size, uint64_t *astray) {
+    const struct line *line = context;
+    (void)offset;
+    (void)size;
+    (void)astray;
+    CHECK(!line->poisoned || call != FAULT_WRITE || strstr(path, "/log-") == NULL);
+    return FAULT_PASSES;
+}
+
+static void put_until_poisoned(void *context) {
+    struct queued *queued = context;
+    lore_status status = LORE_OK;
+    for (uint64_t i = 0; i < 30 && status == LORE_OK; i++)
+        status = put_number(queued->line->store, queued->first + i, 9000);
+}
+
+/* A writer who stood in line when another's failure poisoned the handle was let through, to a log
+ * that was begun anew. */
+static void line_behind_a_failure(void) {
+    unsigned failures = 0;
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        struct fs_fault *fault;
+        struct sched_sim *sim;
+        struct line line = {NULL, false};
+        struct queued writers[3];
+        disk_open(0);
+        MUST(fs_fault_create(env_posix()->allocator, fs_memory_fs(disk), &fault));
+        fs_fault_set_memory(fault, disk);
+        fs_fault_on_call(fault, no_log_writes, &line);
+        MUST(sched_sim_create(env_posix()->allocator, seed, 1, &sim));
+        env.fs = fs_fault_fs(fault);
+        env.sys = sched_sim_sys(sim);
+        lore_options options;
+        options_for(&options);
+        options.memory_budget = 8u << 20;
+        options.memtable_bytes = 64u << 10;
+        options.log = note_poison;
+        options.log_context = &line;
+        line.store = open_with(&options);
+        struct fault_plan plan = {FAULT_SYNC_DIR, seed % 3, false, LORE_IO, NULL};
+        fs_fault_set_plan(fault, &plan);
+        for (unsigned i = 0; i < 3; i++) {
+            writers[i] = (struct queued){&line, NULL, 1000 * i};
+            MUST(env.sys->ops->thread_start(env.sys, put_until_poisoned, &writers[i],
+                                            &writers[i].thread));
+        }
+        for (unsigned i = 0; i < 3; i++)
+            env.sys->ops->thread_join(env.sys, writers[i].thread);
+        failures += line.poisoned;
+        (void)lore_close(line.store);
+        fs_fault_destroy(fault);
+        sched_sim_destroy(sim);
+        disk_close();
+    }
+    CHECK(failures > 20);
 }
 
 /* ---- batches ---- */
@@ -565,6 +643,7 @@ static const struct part {
     const char *name;
     void (*run)(void);
 } parts[] = {
+    {"line_behind_a_failure", line_behind_a_failure},
     {"conditions_alone", conditions_alone},
     {"quota_of_memories", quota_of_memories},
     {"reserve_on_a_full_disk", reserve_on_a_full_disk},

@@ -333,8 +333,10 @@ static void gather_group(lore_store *store, struct group *group, size_t *taken) 
                                  condition_meets_group(group, request->batch)))
             break;
         bool frees = request->frees_space, writes = request->batch->entries > 0;
-        lore_status status =
-            space_check_write(store, frees || !writes, request->batch->memtable_bytes);
+        /* Those who stood in line when the handle was poisoned, too. */
+        lore_status status = store_check(store, true);
+        if (status == LORE_OK)
+            status = space_check_write(store, frees || !writes, request->batch->memtable_bytes);
         if (status == LORE_OK) status = check_conditions(store, request->batch);
         if (status == LORE_OK && writes && frees && group->count == 0)
             status = flush_before_deletes(store, request->batch->memtable_bytes);
