@@ -703,6 +703,38 @@ static void reads_that_fail_refuse_no_writes(void) {
     printf("reads that fail: writes go on\n");
 }
 
+/* ---- opening ---- */
+
+/* What the log holds must be flushed on the way in, and nothing is free but the reserve. */
+static void full_disk_is_opened(void) {
+    struct disk disk;
+    disk_create(&disk);
+    lore_options options = options_for(&disk, LORE_SYNC_FULL);
+    options.memtable_bytes = 1u << 20;
+    options.reserve_bytes = 256u << 10;
+    fs_memory_set_capacity(disk.memory, UINT64_C(1) << 30);
+    lore_store *store;
+    MUST(lore_open(STORE, &options, &store));
+    uint64_t n = 1, free_bytes;
+    while (n <= 100)
+        commit_number(store, n++);
+    MUST(lore_close(store));
+    MUST(disk.env.fs->ops->space(disk.env.fs, STORE, &free_bytes));
+    fs_memory_set_capacity(disk.memory, (UINT64_C(1) << 30) - free_bytes);
+    options.memtable_bytes = 24u << 10;
+    MUST(lore_open(STORE, &options, &store));
+    CHECK(check_prefix(store) == n - 1);
+    lore_batch *batch;
+    uint8_t from[8], to[8];
+    MUST(lore_batch_create(store, &batch));
+    MUST(lore_batch_delete_range(batch, FIRST, number_key(0, from), number_key(n, to)));
+    MUST(lore_write(store, batch, NULL));
+    lore_batch_destroy(batch);
+    MUST(lore_close(store));
+    disk_destroy(&disk);
+    printf("a full disk: opened with the reserve\n");
+}
+
 int main(int argc, char **argv) {
     random_state = seed_of(argc, argv);
     one_flush_a_group();
@@ -723,5 +755,6 @@ int main(int argc, char **argv) {
     interval_during_a_compaction(LORE_BACKGROUND_STEPS, "a compaction without a thread");
     interval_without_a_thread();
     reads_that_fail_refuse_no_writes();
+    full_disk_is_opened();
     return 0;
 }
