@@ -151,6 +151,41 @@ static void line_behind_a_failure(void) {
     CHECK(failures > 20);
 }
 
+static void put_and_flush(void *context) {
+    struct queued *queued = context;
+    for (uint64_t i = 0; i < 8; i++) {
+        MUST(put_number(queued->line->store, queued->first + i, 100));
+        MUST(lore_flush(queued->line->store));
+    }
+}
+
+/* A memtable that was frozen while the background looked for work was taken for one that finds no
+ * room: LORE_FULL on an empty disk. */
+static void flushes_at_once(void) {
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        struct sched_sim *sim;
+        struct line line = {NULL, false};
+        struct queued writers[3];
+        disk_open(0);
+        MUST(sched_sim_create(env_posix()->allocator, seed, 1, &sim));
+        env.sys = sched_sim_sys(sim);
+        lore_options options;
+        options_for(&options);
+        options.background = LORE_BACKGROUND_THREAD;
+        line.store = open_with(&options);
+        for (unsigned i = 0; i < 3; i++) {
+            writers[i] = (struct queued){&line, NULL, 1000 * i};
+            MUST(env.sys->ops->thread_start(env.sys, put_and_flush, &writers[i],
+                                            &writers[i].thread));
+        }
+        for (unsigned i = 0; i < 3; i++)
+            env.sys->ops->thread_join(env.sys, writers[i].thread);
+        MUST(lore_close(line.store));
+        sched_sim_destroy(sim);
+        disk_close();
+    }
+}
+
 /* ---- batches ---- */
 
 /* A batch of conditions alone has nothing to write: it says whether they hold. */
@@ -644,6 +679,7 @@ static const struct part {
     void (*run)(void);
 } parts[] = {
     {"line_behind_a_failure", line_behind_a_failure},
+    {"flushes_at_once", flushes_at_once},
     {"conditions_alone", conditions_alone},
     {"quota_of_memories", quota_of_memories},
     {"reserve_on_a_full_disk", reserve_on_a_full_disk},

@@ -673,7 +673,8 @@ static void suspend_others(struct background *background, uint8_t slot) {
 static lore_status step(struct background *background, uint64_t budget_bytes,
                         struct step_count *count, struct lsm_totals *totals) {
     struct lsm *lsm = background->lsm;
-    if (!lsm_can_freeze(lsm) && background->flush_attempts < FLUSH_ATTEMPTS) {
+    bool flush_waits = !lsm_can_freeze(lsm); /* later, another thread may have frozen one */
+    if (flush_waits && background->flush_attempts < FLUSH_ATTEMPTS) {
         suspend_others(background, JOB_SLOTS);
         lore_status status = step_flush(background, budget_bytes, count, totals);
         if (status != LORE_FULL || atomic_load(&lsm->room_bytes) == 0) return status;
@@ -688,7 +689,7 @@ static lore_status step(struct background *background, uint64_t budget_bytes,
     if (background->rewrite != NULL) return step_rewrite(background, budget_bytes, count, totals);
     if (background->prune != NULL) return step_prune(background, budget_bytes, count, totals);
     background->flush_attempts = 0;
-    return lsm_can_freeze(lsm) ? LORE_OK : fail(LORE_FULL, "no room on the disk to flush");
+    return flush_waits ? fail(LORE_FULL, "no room on the disk to flush") : LORE_OK;
 }
 
 static bool is_working(const struct background *background) {
