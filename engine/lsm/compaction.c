@@ -9,6 +9,7 @@
 #include "lsm/background.h"
 #include "lsm/merge_cursor.h"
 #include "lsm/write_filter.h"
+#include "vfs/rare.h"
 
 #include "base/poison.h"
 
@@ -479,7 +480,7 @@ static lore_status at_key(struct compaction *c, const struct source *top, struct
         return LORE_OK;
     }
     /* Not before a key was taken: opening the inputs may read more than a few tables' worth. */
-    bool is_full = bytes >= table_bytes_max || c->input_bytes >= INPUT_TABLES_MAX * table_bytes_max;
+    bool is_full = RARELY(c->lsm->config.context->env, 40) || bytes >= table_bytes_max || c->input_bytes >= INPUT_TABLES_MAX * table_bytes_max;
     if (is_full && !nothing_taken) {
         c->output_is_full = true;
         return LORE_OK;

@@ -5,6 +5,7 @@
 #include <assert.h>
 
 #include "lsm/lsm_internal.h"
+#include "vfs/rare.h"
 
 #include "base/poison.h"
 
@@ -126,6 +127,7 @@ void lsm_close(struct lsm *lsm) {
 /* ---- views ---- */
 
 void lsm_view_acquire_at(struct lsm *lsm, struct lsm_view *view, uint64_t *retired) {
+    RARELY_PAUSE(lsm->config.context->env);
     lock(lsm);
     *view = (struct lsm_view){lsm->active, lsm->frozen, lsm->version};
     memtable_retain(view->active);
@@ -183,6 +185,7 @@ uint64_t lsm_first_log(struct lsm *lsm) {
 /* ---- writing: the commit order's thread, which alone changes `active` ---- */
 
 bool lsm_has_room(struct lsm *lsm, uint64_t batch_bytes) {
+    if (memtable_bytes(lsm->active) > 0 && RARELY(lsm->config.context->env, 60)) return false;
     return memtable_fits(lsm->active, batch_bytes);
 }
 

@@ -23,7 +23,7 @@
 
 #include <assert.h>
 
-#include "vfs/sync.h"
+#include "vfs/rare.h"
 #include "base/poison.h"
 
 #define SHARDS              8u
@@ -327,6 +327,7 @@ void block_cache_publish(struct block_cache *cache, uint64_t segment_id, uint64_
     if (made->purpose != BUDGET_CACHE) return;
     made->segment_id = segment_id;
     made->offset = offset;
+    if (RARELY(cache->env, 20)) (void)block_cache_reclaim(cache, UINT64_MAX / 2);
     uint64_t hash = hash_place(segment_id, offset);
     struct shard *shard = shard_of(cache, hash);
     lock(cache, shard);

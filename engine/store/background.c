@@ -12,7 +12,7 @@
 #include <inttypes.h>
 
 #include "store/store_internal.h"
-#include "vfs/sync.h"
+#include "vfs/rare.h"
 
 #include "base/poison.h"
 
@@ -33,11 +33,17 @@ static void unlink_flushed_logs(lore_store *store, uint64_t before, uint64_t fir
 
 lore_status background_step(lore_store *store, uint64_t budget_bytes, bool *more) {
     struct step_count count = {0, 0};
+    RARELY_PAUSE(store->env);
     env_lock(store->env, store->background.step_mutex);
     atomic_store(&store->background.running, true);
     uint64_t first_log = lsm_first_log(store->lsm);
     bool was_full = !lsm_can_freeze(store->lsm);
     lsm_set_room(store->lsm, space_for_background(store));
+    if (RARELY(store->env, 4)) budget_bytes = 1;
+    if (!store->options.read_only && RARELY(store->env, 100)) {
+        lore_status asked = lsm_compact_begin(store->lsm);
+        (void)asked;
+    }
     lore_status status = lsm_step(store->lsm, budget_bytes, &count, more);
     /* It has undone what it tried, and begins again with the reserve's space. */
     if (status == LORE_FULL && space_release_reserve(store)) {
