@@ -168,6 +168,9 @@ static uint8_t *pick(struct sim_world *world, struct paths *paths, uint64_t *ran
                      const char **path, uint64_t *size) {
     if (paths->count == 0) return NULL;
     *path = paths->list[sim_below(random, paths->count)];
+    if (sim_below(random, 3) == 0) /* files of the log are few */
+        for (size_t i = 0; i < paths->count; i++)
+            if (strstr(paths->list[i], "/log-") != NULL) *path = paths->list[i];
     return fs_memory_bytes(world->disk, *path, size);
 }
 
@@ -191,11 +194,13 @@ static bool damage(struct sim_world *world, enum sim_kind kind, struct paths *pa
     size_t block = sim_below(random, 2) == 0 ? 512 : 4096;
     uint64_t blocks = (size + block - 1) / block;
     *at = sim_below(random, blocks) * block;
-    if (kind == SIM_FLIP) {
+    if (kind == SIM_FLIP) { /* not in the zeros written ahead, where it would mostly fall */
         uint64_t flips = sim_below(random, 3) == 0 ? 1 + sim_below(random, 3) : 1;
         world->bits_flipped += (unsigned)flips;
         for (uint64_t i = 0; i < flips; i++) {
             *at = sim_below(random, size);
+            for (uint64_t n = 0; n < size && bytes[*at] == 0; n++)
+                *at = *at + 1 < size ? *at + 1 : 0;
             bytes[*at] ^= (uint8_t)(1u << sim_below(random, 8));
         }
         return true;

@@ -53,7 +53,8 @@ static float distance_of(uint32_t a, uint32_t b) {
 /* ---- reading a record ---- */
 
 static bool slice_is(lore_slice slice, const char *text) {
-    return slice.size == strlen(text) && memcmp(slice.data, text, slice.size) == 0;
+    return slice.size == strlen(text) &&
+           (slice.size == 0 || memcmp(slice.data, text, slice.size) == 0);
 }
 
 static bool matches(const struct sim_world *world, const struct sim_version *version,

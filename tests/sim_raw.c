@@ -677,7 +677,7 @@ static void maintain(struct sim_client *client, enum sim_kind kind, uint64_t *ra
     else if (kind == SIM_SYNC)
         status = lore_sync(world->store);
     else if (kind == SIM_STEP) {
-        status = lore_step(world->store, 4096 << sim_below(random, 9), &more);
+        status = lore_step(world->store, UINT64_C(4096) << sim_below(random, 9), &more);
         if (status == LORE_MISUSE && world->options.background == LORE_BACKGROUND_THREAD) return;
     }
     sim_trace(world, "  %s: %s", sim_kind_names[kind], lore_status_name(status));
