@@ -705,8 +705,9 @@ static void reads_that_fail_refuse_no_writes(void) {
 
 /* ---- opening ---- */
 
-/* What the log holds must be flushed on the way in, and nothing is free but the reserve. */
-static void full_disk_is_opened(void) {
+/* A new log is begun, and what the old one holds may have to be flushed on the way in; nothing is
+ * free but the reserve. */
+static void full_disk_is_opened(uint32_t memtable_bytes) {
     struct disk disk;
     disk_create(&disk);
     lore_options options = options_for(&disk, LORE_SYNC_FULL);
@@ -721,7 +722,7 @@ static void full_disk_is_opened(void) {
     MUST(lore_close(store));
     MUST(disk.env.fs->ops->space(disk.env.fs, STORE, &free_bytes));
     fs_memory_set_capacity(disk.memory, (UINT64_C(1) << 30) - free_bytes);
-    options.memtable_bytes = 24u << 10;
+    options.memtable_bytes = memtable_bytes;
     MUST(lore_open(STORE, &options, &store));
     CHECK(check_prefix(store) == n - 1);
     lore_batch *batch;
@@ -755,6 +756,7 @@ int main(int argc, char **argv) {
     interval_during_a_compaction(LORE_BACKGROUND_STEPS, "a compaction without a thread");
     interval_without_a_thread();
     reads_that_fail_refuse_no_writes();
-    full_disk_is_opened();
+    full_disk_is_opened(24u << 10);
+    full_disk_is_opened(1u << 20);
     return 0;
 }
