@@ -24,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crash_choice.h"
 #include "operations.h"
 #include "vfs/fs_fault.h"
 
@@ -51,41 +52,13 @@ struct simulation {
 
 /* ---- checking one disk ---- */
 
-struct choice {
-    uint64_t kept; /* bit i: pending change i reaches the disk (those beyond 63 as bit 63) */
-    uint64_t torn; /* bit i: it is torn */
-    uint64_t pattern;
-};
-
-static enum crash_fate choose(void *context, size_t index, uint64_t *tear) {
-    const struct choice *choice = context;
-    unsigned bit = index < 63 ? (unsigned)index : 63;
-    if ((choice->torn >> bit & 1) != 0) {
-        *tear = choice->pattern >> (index % 7);
-        return (choice->pattern >> 60 & 1) != 0 ? CRASH_TORN : CRASH_TORN_SIZED;
-    }
-    return (choice->kept >> bit & 1) != 0 ? CRASH_KEPT : CRASH_LOST;
-}
-
 static void describe(struct simulation *sim, const struct choice *choice, const char *what) {
     printf("VIOLATION%s%s: workload", sim->skipped ? " without " : "",
            sim->skipped ? sim->skipped : "");
     for (int i = 0; i < sim->length; i++)
         printf(" %s", operation_names[sim->workload[i]]);
     printf(", cut in operation %d: %s\n", sim->at + 1, what);
-    size_t pending = fs_memory_pending_count(sim->disk);
-    for (size_t i = 0; i < pending; i++) {
-        char text[256];
-        uint64_t tear = 0;
-        struct choice copy = *choice;
-        enum crash_fate fate = choose(&copy, i, &tear);
-        fs_memory_describe(sim->disk, i, text, sizeof text);
-        printf("   %s %s\n",
-               fate == CRASH_LOST   ? "lost"
-               : fate == CRASH_KEPT ? "kept"
-                                    : "torn",
-               text);
-    }
+    choice_print(sim->disk, choice);
 }
 
 static void violation(struct simulation *sim, const struct choice *choice, const char *what) {

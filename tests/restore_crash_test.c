@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crash_choice.h"
 #include "operations.h"
 #include "vfs/fs_fault.h"
 
@@ -49,20 +50,6 @@ struct simulation {
     uint64_t random, states, found_old, found_new, violations;
     bool quiet;
 };
-
-struct choice {
-    uint64_t kept, torn, pattern;
-};
-
-static enum crash_fate choose(void *context, size_t index, uint64_t *tear) {
-    const struct choice *choice = context;
-    unsigned bit = index < 63 ? (unsigned)index : 63;
-    if ((choice->torn >> bit & 1) != 0) {
-        *tear = choice->pattern >> (index % 7);
-        return (choice->pattern >> 60 & 1) != 0 ? CRASH_TORN : CRASH_TORN_SIZED;
-    }
-    return (choice->kept >> bit & 1) != 0 ? CRASH_KEPT : CRASH_LOST;
-}
 
 /* ---- content: every key, the memory and its embedding say whose it is ---- */
 
@@ -130,18 +117,7 @@ static void violation(struct simulation *sim, const struct choice *choice, const
     sim->violations++;
     if (sim->quiet || sim->violations > 3) return;
     printf("VIOLATION: %s: %s\n", job_names[sim->job], what);
-    for (size_t i = 0; i < fs_memory_pending_count(sim->disk); i++) {
-        char text[256];
-        uint64_t tear = 0;
-        struct choice copy = *choice;
-        enum crash_fate fate = choose(&copy, i, &tear);
-        fs_memory_describe(sim->disk, i, text, sizeof text);
-        printf("   %s %s\n",
-               fate == CRASH_LOST   ? "lost"
-               : fate == CRASH_KEPT ? "kept"
-                                    : "torn",
-               text);
-    }
+    choice_print(sim->disk, choice);
 }
 
 static void judge(struct simulation *sim, const struct choice *choice, lore_status status,

@@ -52,16 +52,21 @@ lore_slice lore_slice_of(const char *text) {
     return (lore_slice){text, text == NULL ? 0 : strlen(text)};
 }
 
-/* Both format into a copy first: an argument may be the text itself. */
+/* Into a copy first: an argument, or `after`, may be the text itself. */
+static void set_text(const char *after, const char *format, va_list args) {
+    char text[TEXT_BYTES];
+    if (vsnprintf(text, sizeof text, format, args) < 0) text[0] = '\0';
+    size_t used = strlen(text);
+    if (after != NULL && snprintf(text + used, sizeof text - used, ": %s", after) < 0)
+        text[used] = '\0';
+    memcpy(error_text, text, strlen(text) + 1);
+}
 
 lore_status fail(lore_status status, const char *format, ...) {
-    char text[TEXT_BYTES];
     va_list args;
     va_start(args, format);
-    int length = vsnprintf(text, sizeof text, format, args);
+    set_text(NULL, format, args);
     va_end(args);
-    if (length < 0) text[0] = '\0';
-    memcpy(error_text, text, strlen(text) + 1);
     return status;
 }
 
@@ -71,14 +76,9 @@ lore_status not_found(void) {
 }
 
 lore_status fail_within(lore_status status, const char *format, ...) {
-    char text[TEXT_BYTES];
     va_list args;
     va_start(args, format);
-    int length = vsnprintf(text, sizeof text, format, args);
+    set_text(error_text, format, args);
     va_end(args);
-    if (length < 0) text[0] = '\0';
-    size_t used = strlen(text);
-    if (snprintf(text + used, sizeof text - used, ": %s", error_text) < 0) text[used] = '\0';
-    memcpy(error_text, text, strlen(text) + 1);
     return status;
 }

@@ -35,11 +35,7 @@ static int tear_down(void **state) {
 
 /* `name` in the temporary directory; the result lasts until the fourth call from here. */
 static const char *at(const char *name) {
-    static char paths[4][PATH_BYTES_MAX];
-    static unsigned next;
-    char *path = paths[next++ % 4];
-    assert_ok(path_join(path, root, name));
-    return path;
+    return scratch_path(root, name);
 }
 
 static void files_keep_what_was_written(void **state) {

@@ -64,11 +64,7 @@ static int tear_down(void **state) {
 }
 
 static const char *at(const char *name) {
-    static char paths[4][PATH_BYTES_MAX];
-    static unsigned next;
-    char *path = paths[next++ % 4];
-    assert_ok(path_join(path, root, name));
-    return path;
+    return scratch_path(root, name);
 }
 
 static bool exists(const char *path) {

@@ -88,6 +88,13 @@ lore_status scratch_folder(const char *place, const char *name, char path[PATH_B
     return mkdtemp(path) != NULL ? LORE_OK : scratch_fail("mkdtemp", path);
 }
 
+const char *scratch_path(const char *folder, const char *name) {
+    static char paths[4][PATH_BYTES_MAX];
+    static unsigned next;
+    char *path = paths[next++ % 4];
+    return path_join(path, folder, name) == LORE_OK ? path : NULL;
+}
+
 void scratch_clear(void) {
     if (process_folder[0] == '\0' || owner != getpid()) return;
     if (fs_remove_tree(env_posix(), process_folder) != LORE_OK)

@@ -19,6 +19,9 @@
 /* A new, empty folder. `place` NULL: as above; only the first call of a process has a say. */
 MUST_USE lore_status scratch_folder(const char *place, const char *name, char path[PATH_BYTES_MAX]);
 
+/* `name` in `folder`; the result lasts until the fourth call from here. */
+const char *scratch_path(const char *folder, const char *name);
+
 /* Remove them all now, for a process that ends by _exit(). Nothing in a child of the process that
  * made them. */
 void scratch_clear(void);
