@@ -9,7 +9,8 @@
  * blob threshold, empty, short and longest keys, keys that end in 0xff, deletes, range deletes,
  * batches over two keyspaces, memories, snapshots open and named. At marks in the history all is
  * rendered: each keyspace forward, backward, by prefix, by get, and at the snapshots that are out.
- * The renderings are digests, and those of the first set are what the others must come to.
+ * The renderings are digests, and those of the first set are what the others must come to. The last
+ * sets are drawn by the seed, and drawn anew at each opening.
  */
 #include "support.h"
 #include "base/digest.h"
@@ -39,6 +40,10 @@ static const struct option_set sets[] = {
     {"no blobs", MIB(64u), KIB(100u), 600, KIB(40u), MIB(4u), 2, 32, 0, 0, 1300, 0, 0},
     {"tiny tables", MIB(16u), KIB(64u), 512, KIB(16u), 999, 5, 16, 1, 1, 350, 1, 0},
     {"large memtables", MIB(64u), MIB(4u), 16384, MIB(8u), 1001, 8, 64, 0, 0, 0, 0, 0},
+    {"largest memtable", MIB(512u), MIB(64u), 4096, MIB(32u), 1024, 4, 64, 0, 0, 0, 0, 0},
+    {NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, /* three drawn by the seed, */
+    {NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, /* and anew at each opening */
+    {NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
 };
 #define SETS (sizeof sets / sizeof sets[0])
 
@@ -47,6 +52,8 @@ static char folder[TEST_PATH_BYTES];
 
 struct run {
     const struct option_set *set;
+    struct option_set drawn;
+    uint64_t draws; /* its random state, apart from the history's; 0: the set is a fixed one */
     lore_store *store;
     uint64_t random;
     lore_snapshot *snapshots[SNAPSHOTS]; /* NULL: none; let go when the store is closed */
@@ -54,7 +61,37 @@ struct run {
     uint64_t digests[MARKS];
 };
 
+static uint32_t pick(uint64_t *random, const uint32_t *list, size_t count) {
+    return list[random_below(random, count)];
+}
+#define PICK(random, list) pick(random, list, sizeof(list) / sizeof(list)[0])
+
+static void draw_set(struct run *run) {
+    static const uint32_t memtables[] = {KIB(64u), KIB(90u), KIB(300u), MIB(1u), MIB(4u)};
+    static const uint32_t blocks[] = {512, 700, 4096, 16384, 65536};
+    static const uint32_t tables[] = {KIB(16u), KIB(50u), KIB(256u), MIB(2u)};
+    static const uint32_t blobs[] = {0, 1, 100, 1000, 1024, 5000, MIB(1u)};
+    static const uint32_t every[] = {0, 1, 7, 60};
+    uint64_t *random = &run->draws;
+    run->drawn = (struct option_set){.name = "drawn",
+                                     .memory_budget = MIB(16u) << random_below(random, 4),
+                                     .memtable_bytes = PICK(random, memtables),
+                                     .block_bytes = PICK(random, blocks),
+                                     .table_bytes_max = PICK(random, tables),
+                                     .blob_threshold_bytes = PICK(random, blobs),
+                                     .fan_in = 2 + (uint32_t)random_below(random, 15),
+                                     .files_max = 16 + (uint32_t)random_below(random, 48),
+                                     .compression = (lore_compression)random_below(random, 2),
+                                     .background = (lore_background)random_below(random, 2)};
+    run->drawn.reopen_every = 100 + (uint32_t)random_below(random, 900);
+    if (run->drawn.background == LORE_BACKGROUND_STEPS) run->drawn.step_every = PICK(random, every);
+    if (random_below(random, 3) == 0)
+        run->drawn.compact_every = 300 + (uint32_t)random_below(random, 700);
+    run->set = &run->drawn;
+}
+
 static void open_store(struct run *run) {
+    if (run->draws != 0) draw_set(run);
     const struct option_set *set = run->set;
     lore_options options;
     lore_options_init(&options);
@@ -317,14 +354,16 @@ int main(int argc, char **argv) {
     for (size_t s = 0; s < SETS; s++) {
         make_folder(folder, "metamorphic");
         runs[s].set = &sets[s];
+        runs[s].draws = sets[s].name == NULL ? seed * 64 + s : 0;
+        const char *name = sets[s].name == NULL ? "drawn" : sets[s].name;
         uint64_t began = monotonic_us();
         run_set(&runs[s]);
         remove_tree(folder);
-        printf("%s: %" PRIu64 " ms\n", sets[s].name, (monotonic_us() - began) / 1000);
+        printf("%s: %" PRIu64 " ms\n", name, (monotonic_us() - began) / 1000);
         fflush(stdout);
         for (unsigned mark = 0; mark < MARKS; mark++) {
             if (runs[s].digests[mark] == runs[0].digests[mark]) continue;
-            printf("mark %u of %s differs from %s\n", mark, sets[s].name, sets[0].name);
+            printf("mark %u of %s (set %zu) differs from %s\n", mark, name, s, sets[0].name);
             CHECK(runs[s].digests[mark] == runs[0].digests[mark]);
         }
     }
