@@ -479,7 +479,14 @@ static void flip_bytes(struct fs_memory *base, uint64_t stride, uint64_t *seed) 
             uint8_t *bytes = fs_memory_bytes(disk, files.names[i], &size);
             bytes[at] ^= (uint8_t)(1u << random_below(seed, 8));
             snprintf(what, sizeof what, "flip in %s at %" PRIu64, files.names[i], at);
+            uint64_t whole = totals.whole;
             try_damage(disk);
+            /* One byte of a table, a log or edits is found and put right. */
+            bool mended = strstr(files.names[i], ".table") != NULL ||
+                          strstr(files.names[i], "/log-") != NULL ||
+                          strstr(files.names[i], "/edits-") != NULL;
+            if (mended && totals.whole == whole)
+                check_failed(__FILE__, __LINE__, what, "records are missing");
             fs_memory_destroy(disk);
         }
     }

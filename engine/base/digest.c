@@ -31,6 +31,26 @@ static struct digest128 canonical(XXH128_hash_t hash) {
     return digest;
 }
 
+static bool mend_with(uint8_t *data, size_t from, size_t size, uint64_t seed, uint64_t check,
+                      uint64_t *work, bool single_bits) {
+    for (size_t at = from; at < size; at++)
+        for (unsigned change = 1; change < 256; change++) {
+            if (((change & (change - 1)) == 0) != single_bits) continue;
+            if (*work < size) return false;
+            *work -= size;
+            data[at] ^= (uint8_t)change;
+            if (check64_seeded(data, size, seed) == check) return true;
+            data[at] ^= (uint8_t)change;
+        }
+    return false;
+}
+
+bool check64_mend(uint8_t *data, size_t from, size_t size, uint64_t seed, uint64_t check,
+                  uint64_t *work) {
+    return mend_with(data, from, size, seed, check, work, true) ||
+           mend_with(data, from, size, seed, check, work, false);
+}
+
 struct digest128 digest128_of(const void *data, size_t size) {
     return canonical(XXH3_128bits(data, size));
 }

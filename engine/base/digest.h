@@ -11,6 +11,10 @@ enum digest_algorithm { DIGEST_NONE = 0, DIGEST_XXH3_64 = 1, DIGEST_XXH3_128 = 2
 
 uint64_t check64(const void *data, size_t size);
 uint64_t check64_seeded(const void *data, size_t size, uint64_t seed);
+/* For salvage: find the one byte of data[from..size) that was changed, the one that, changed again, makes the check hold, and
+ * put it right. Single bits first. Takes what it hashes from *work, in bytes, and gives up when that is used up. */
+bool check64_mend(uint8_t *data, size_t from, size_t size, uint64_t seed, uint64_t check,
+                  uint64_t *work);
 
 /* How every decoder compares a stored check with one that it computed. LORE_FUZZ_SKIP_CHECKS is set in
  * builds for fuzzing alone, where each check passes, so that mutated bytes reach the decoders behind. */

@@ -96,6 +96,7 @@ bool segment_file_name_parse(const char *name, enum segment_kind *kind, uint64_t
 /* Where segments are built and read: given to every builder and reader, outlives them. */
 struct file_pool;
 struct block_cache;
+struct block_mender;
 struct segment_context {
     const lore_env *env;
     const struct allocator *table_allocator; /* charged BUDGET_TABLE: open readers */
@@ -106,6 +107,7 @@ struct segment_context {
     const char *dir;           /* the generation's folder; owner: the store */
     bool group_access;
     const struct logger *logger;
+    struct block_mender *mender; /* salvage alone; else NULL: nothing is mended */
 };
 
 #endif

@@ -142,14 +142,46 @@ lore_status segment_block_unpack(const char *path, const struct segment_place *p
 
 /* ---- reading ---- */
 
+/* Larger blocks take too long. */
+#define MEND_BYTES_MAX 16384u
+
+void segment_block_mend(struct block_mender *mender, uint64_t segment_id,
+                        const struct segment_place *place, uint8_t *stored) {
+    uint64_t seed = segment_block_seed(segment_id, place->offset);
+    if (check64_seeded(stored, place->length, seed) == place->check) return;
+    for (unsigned i = 0; i < mender->count; i++) {
+        const struct mended *known = &mender->known[i];
+        if (known->segment_id != segment_id || known->offset != place->offset) continue;
+        stored[known->at] ^= known->change;
+        return;
+    }
+    if (place->length > MEND_BYTES_MAX || mender->count == MENDED_MAX) return;
+    uint8_t before[MEND_BYTES_MAX];
+    memcpy(before, stored, place->length);
+    if (!check64_mend(stored, 0, place->length, seed, place->check, &mender->work_left)) return;
+    uint32_t at = 0;
+    while (before[at] == stored[at])
+        at++;
+    mender->known[mender->count++] =
+        (struct mended){segment_id, place->offset, at, (uint8_t)(before[at] ^ stored[at])};
+}
+
 lore_status segment_block_read(struct pooled_file *file, uint64_t segment_id,
                                const struct segment_place *place, uint32_t raw_max,
                                struct bytes *stored, struct bytes *raw) {
+    return segment_block_read_mended(file, segment_id, place, raw_max, NULL, stored, raw);
+}
+
+lore_status segment_block_read_mended(struct pooled_file *file, uint64_t segment_id,
+                                      const struct segment_place *place, uint32_t raw_max,
+                                      struct block_mender *mender, struct bytes *stored,
+                                      struct bytes *raw) {
     const char *path = pooled_file_path(file);
     uint8_t *at;
     bytes_clear(stored);
     TRY(bytes_extend(stored, place->length, &at));
     TRY(pooled_file_read(file, place->offset, at, place->length));
+    if (mender != NULL) segment_block_mend(mender, segment_id, place, at);
     struct segment_stored parts;
     TRY(segment_block_check(path, segment_id, place, at, raw_max, &parts));
     bytes_clear(raw);
@@ -191,6 +223,7 @@ lore_status segment_block_fetch(const struct segment_context *context, struct po
     uint8_t *stored = heap != NULL ? heap : on_stack;
     lore_status status = pooled_file_read(file, place->offset, stored, place->length);
     if (status == LORE_OK) {
+        if (context->mender != NULL) segment_block_mend(context->mender, segment_id, place, stored);
         if (count != NULL) {
             count->blocks_read++;
             count->bytes_read += place->length;

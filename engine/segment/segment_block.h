@@ -55,7 +55,27 @@ MUST_USE lore_status segment_block_check(const char *path, uint64_t segment_id,
 MUST_USE lore_status segment_block_unpack(const char *path, const struct segment_place *place,
                                           const struct segment_stored *parts, uint8_t *raw);
 
-/* Read and unpack without the cache; `stored` is scratch. */
+/* For salvage: blocks of which one byte was changed are put right as they are read. */
+#define MENDED_MAX 64u
+struct block_mender {
+    uint64_t work_left; /* bytes to hash in all */
+    struct mended {
+        uint64_t segment_id, offset; /* of the block */
+        uint32_t at;                 /* within it */
+        uint8_t change;
+    } known[MENDED_MAX];
+    unsigned count;
+};
+/* Mend stored bytes whose check differs, if that can be done. */
+void segment_block_mend(struct block_mender *mender, uint64_t segment_id,
+                        const struct segment_place *place, uint8_t *stored);
+
+/* Read and unpack without the cache; `stored` is scratch. `mender` may be NULL. */
+MUST_USE lore_status segment_block_read_mended(struct pooled_file *file, uint64_t segment_id,
+                                               const struct segment_place *place, uint32_t raw_max,
+                                               struct block_mender *mender, struct bytes *stored,
+                                               struct bytes *raw);
+/* The same without one. */
 MUST_USE lore_status segment_block_read(struct pooled_file *file, uint64_t segment_id,
                                         const struct segment_place *place, uint32_t raw_max,
                                         struct bytes *stored, struct bytes *raw);

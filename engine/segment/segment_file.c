@@ -328,6 +328,8 @@ bool segment_header_names(const uint8_t header[SEGMENT_HEADER_BYTES], enum segme
 
 /* What the kinds add to a footer: 56 bytes of a table, up to this much of the others, in eights. */
 #define FOOTER_EXTRA_MAX (16u + 2u * 32u * 8u)
+/* Hashed in search of one changed byte among these, for each of their possible lengths. */
+#define MEND_WORK_BYTES (UINT64_C(64) << 20)
 
 /* `tail`, which holds the encoded summary, becomes the footer: what follows the summary is the last
  * `extra` of the `got` bytes before the trailer, if the footer's check says so. */
@@ -339,6 +341,13 @@ static lore_status complete_footer(const struct segment_summary *summary, const 
         tail->size = fixed;
         TRY(bytes_append(tail, before + got - extra, extra));
         *found = summary->footer_check == check64_seeded(tail->data, tail->size, summary->id);
+    }
+    for (size_t extra = 8; extra <= got && !*found; extra += 8) {
+        uint64_t work = MEND_WORK_BYTES;
+        tail->size = fixed;
+        TRY(bytes_append(tail, before + got - extra, extra));
+        *found =
+            check64_mend(tail->data, fixed, tail->size, summary->id, summary->footer_check, &work);
     }
     return LORE_OK;
 }

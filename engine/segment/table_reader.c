@@ -109,8 +109,9 @@ static lore_status read_resident(struct table *table, const struct segment_place
                                  struct bytes *raw) {
     if (place->length == 0) return LORE_OK;
     struct bytes stored = bytes_empty(table->context->work_allocator);
-    lore_status status = segment_block_read(table->file, table->summary.id, place,
-                                            TABLE_BLOCK_RAW_MAX, &stored, raw);
+    lore_status status =
+        segment_block_read_mended(table->file, table->summary.id, place, TABLE_BLOCK_RAW_MAX,
+                                  table->context->mender, &stored, raw);
     bytes_free(&stored);
     return status;
 }

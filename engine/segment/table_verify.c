@@ -79,8 +79,9 @@ static lore_status hurts_nothing(struct verify *v, uint64_t offset, lore_status 
 
 static lore_status read_block(struct verify *v, const struct segment_place *place,
                               struct bytes *raw) {
-    return segment_block_read(v->table->file, v->table->summary.id, place, TABLE_BLOCK_RAW_MAX,
-                              &v->stored, raw);
+    return segment_block_read_mended(v->table->file, v->table->summary.id, place,
+                                     TABLE_BLOCK_RAW_MAX, v->table->context->mender, &v->stored,
+                                     raw);
 }
 
 /* ---- data blocks ---- */

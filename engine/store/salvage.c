@@ -13,6 +13,8 @@
 #include "base/poison.h"
 
 #define BUDGET_LEAST (UINT64_C(4) << 20)
+/* Hashed in search of single bytes that were changed: less than a second. */
+#define MEND_WORK_BYTES (UINT64_C(2) << 30)
 
 void lore_salvage_calls_init(lore_salvage_calls *calls) {
     *calls = (lore_salvage_calls){.struct_size = sizeof *calls};
@@ -205,6 +207,8 @@ static lore_status look_at_files(struct store_salvage *s) {
     s->from.env = s->env;
     s->from.table_allocator = s->from.work_allocator = allocator;
     s->from.group_access = s->options.group_access;
+    s->from.mender = &s->mender;
+    s->mender.work_left = MEND_WORK_BYTES;
     s->into = s->from;
     s->from.dir = s->old;
     s->into.dir = s->dir;
@@ -231,6 +235,7 @@ static void end_look(struct store_salvage *s) {
 
 static lore_status open_scratch(struct store_salvage *s) {
     TRY(store_open(s->scratch, &s->options, NULL, &s->store));
+    s->store->segments.mender = &s->mender;
     if (s->sealed) return LORE_OK;
     TRY(salvage_logs(s));
     struct commit_state *commit = &s->store->commit;

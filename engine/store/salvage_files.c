@@ -51,16 +51,21 @@ lore_status salvage_copy(const struct store_salvage *s, const char *from, const 
 
 /* ---- names ---- */
 
+static bool read_head(const struct store_salvage *s, const char *path,
+                      uint8_t head[LOG_HEADER_BYTES]) {
+    struct file *file;
+    size_t got = 0;
+    if (fs_open(s->env, path, FILE_READ, false, &file) != LORE_OK) return false;
+    lore_status status = file_read(file, 0, head, LOG_HEADER_BYTES, &got);
+    file_close(file);
+    return status == LORE_OK && got == LOG_HEADER_BYTES;
+}
+
 /* What the header of a file says that its name must be; empty: nothing that can be relied on. */
 static void name_by_header(const struct store_salvage *s, const char *path, char out[64]) {
     uint8_t head[LOG_HEADER_BYTES];
-    struct file *file;
-    size_t got = 0;
     out[0] = '\0';
-    if (fs_open(s->env, path, FILE_READ, false, &file) != LORE_OK) return;
-    lore_status status = file_read(file, 0, head, sizeof head, &got);
-    file_close(file);
-    if (status != LORE_OK || got < sizeof head) return;
+    if (!read_head(s, path, head)) return;
     enum segment_kind kind;
     uint64_t id;
     struct log_header header;
@@ -77,6 +82,33 @@ static bool name_is_known(const char *name) {
     uint64_t number;
     return segment_file_name_parse(name, &kind, &number) || layout_log_parse(name, &number) ||
            strncmp(name, "edits-", 6) == 0 || strcmp(name, "catalog.mdb") == 0;
+}
+
+/* The header of a log or of edits, of which one byte was changed, in the copy at `to`. */
+static lore_status mend_head(struct store_salvage *s, const char *name, const char *to) {
+    uint8_t head[LOG_HEADER_BYTES];
+    struct log_header header;
+    uint64_t number, work = UINT64_C(1) << 30;
+    bool is_log = layout_log_parse(name, &number);
+    enum log_family family = is_log ? LOG_FAMILY_WAL : LOG_FAMILY_EDITS;
+    if (!is_log && strncmp(name, "edits-", 6) != 0) return LORE_OK;
+    if (!read_head(s, to, head)) return LORE_OK;
+    uint64_t computed = check64(head, LOG_HEADER_BYTES - 8);
+    unsigned different = 0;
+    for (unsigned i = 0; i < 8; i++)
+        different += head[LOG_HEADER_BYTES - 8 + i] != (uint8_t)(computed >> (8 * i));
+    if (different == 1)
+        put_u64(head + LOG_HEADER_BYTES - 8, computed);
+    else if (!check64_mend(head, 0, LOG_HEADER_BYTES - 8, 0, log_header_check(head), &work))
+        return LORE_OK;
+    if (log_header_decode(head, name, family, &header) != LORE_OK) return LORE_OK;
+    struct file *file;
+    TRY(fs_open(s->env, to, FILE_WRITE, false, &file));
+    lore_status status = file_write(file, 0, head, sizeof head);
+    file_close(file);
+    salvage_lose_file(s, is_log ? "log" : "edits", name, 0, true,
+                      "one byte of the header was changed, and has been put right");
+    return status;
 }
 
 /* First files whose header and name agree, then those whose header says something else, then those
@@ -118,9 +150,12 @@ static lore_status gather_entry(void *context, const struct dir_entry *entry) {
                  name);
         salvage_lose_file(s, "file", entry->name, 0, true, message);
     }
-    /* LMDB opens its file for writing. */
-    bool shared = strcmp(name, "catalog.mdb") != 0 && fs->ops->link(fs, from, to) == LORE_OK;
-    return shared ? LORE_OK : salvage_copy(s, from, to);
+    /* LMDB opens its file for writing, and hurt headers may be mended. */
+    enum segment_kind kind;
+    bool shared = pass != BY_NAME || segment_file_name_parse(name, &kind, &size);
+    if (shared && fs->ops->link(fs, from, to) == LORE_OK) return LORE_OK;
+    TRY(salvage_copy(s, from, to));
+    return shared ? LORE_OK : mend_head(s, name, to);
 }
 
 static lore_status gather_from(struct store_salvage *s, uint64_t generation, bool *found) {

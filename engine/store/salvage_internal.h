@@ -4,6 +4,7 @@
 #ifndef LORE_STORE_SALVAGE_INTERNAL_H
 #define LORE_STORE_SALVAGE_INTERNAL_H
 
+#include "segment/segment_block.h"
 #include "store/salvage.h"
 #include "store/store_internal.h"
 
@@ -33,6 +34,7 @@ struct store_salvage {
     struct budget budget;
     struct charged_allocator work;
     struct segment_context from, into; /* in old/, in g-000001/ */
+    struct block_mender mender;        /* of these, then of the scratch store */
     struct catalog *catalog;
     bool sealed;
     struct log_record_state log;

@@ -208,8 +208,12 @@ static lore_status take_table(struct segment_work *work, bool *drop) {
         return note_hurt(work, bytes_slice(&summary->first_key), bytes_slice(&summary->last_key),
                          message);
     }
+    unsigned mended = s->mender.count;
     TRY(walk_table(work));
-    if (work->faults == 0) return fs_rename(s->env, from, to);
+    if (work->faults == 0 && s->mender.count == mended) return fs_rename(s->env, from, to);
+    for (; mended < s->mender.count; mended++)
+        salvage_lose_file(s, "table", work->name, s->mender.known[mended].offset, true,
+                          "one byte of the block was changed, and has been put right");
     TRY(rewrite_table(work));
     *drop = work->kept == 0;
     return fs_unlink(s->env, from);

@@ -94,14 +94,19 @@ uint64_t log_record_bytes(uint64_t payload_bytes) {
     return (bytes + RECORD_ALIGN_BYTES - 1) & ~(uint64_t)(RECORD_ALIGN_BYTES - 1);
 }
 
-uint64_t log_record_check(uint64_t salt, uint64_t offset, uint64_t previous_check,
-                          const uint8_t *record, size_t record_bytes) {
-    assert(record_bytes >= LOG_RECORD_HEADER_BYTES);
+uint64_t log_record_seed(uint64_t salt, uint64_t offset, uint64_t previous_check) {
     uint8_t place[24];
     put_u64(place, salt);
     put_u64(place + 8, offset);
     put_u64(place + 16, previous_check);
-    return check64_seeded(record + 8, record_bytes - 8, check64(place, sizeof place));
+    return check64(place, sizeof place);
+}
+
+uint64_t log_record_check(uint64_t salt, uint64_t offset, uint64_t previous_check,
+                          const uint8_t *record, size_t record_bytes) {
+    assert(record_bytes >= LOG_RECORD_HEADER_BYTES);
+    return check64_seeded(record + 8, record_bytes - 8,
+                          log_record_seed(salt, offset, previous_check));
 }
 
 static uint64_t promise_check(uint64_t salt, uint64_t offset, const uint8_t payload[16]) {

@@ -97,6 +97,8 @@ uint64_t log_record_bytes(uint64_t payload_bytes);
 /* The check of a whole record (its own check field is not read). */
 uint64_t log_record_check(uint64_t salt, uint64_t offset, uint64_t previous_check, const uint8_t *record,
                           size_t record_bytes);
+/* The seed of that check, which is over bytes 8 to the end. */
+uint64_t log_record_seed(uint64_t salt, uint64_t offset, uint64_t previous_check);
 /* The header's check, as a header encoded or decoded successfully holds it. */
 uint64_t log_header_check(const uint8_t header[LOG_HEADER_BYTES]);
 /* `offset` is the record's. */

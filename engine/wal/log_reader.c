@@ -13,6 +13,9 @@
 #define STEP_BYTES ((size_t)64 * 1024)
 /* Of records, beside eight times the file, that a search beyond damage looks at. */
 #define RESYNC_WORK_BYTES (UINT64_C(64) << 20)
+/* A record of which one byte was changed is put right up to this size, and this much of hashing. */
+#define MEND_BYTES_MAX  16384u
+#define MEND_WORK_BYTES (UINT64_C(256) << 20)
 
 struct log_reader {
     const lore_env *env;
@@ -243,6 +246,34 @@ static void go_on_at(struct log_reader *reader, uint64_t offset, uint64_t before
     *found = true;
 }
 
+/* A record of which one byte was changed is put right in the window, from where it is read next. */
+static lore_status mend_record(struct log_reader *reader, uint64_t start, bool *found) {
+    uint8_t *record;
+    const uint8_t *data;
+    size_t bytes = 0;
+    uint64_t work = MEND_WORK_BYTES,
+             seed = log_record_seed(reader->header.salt, start, reader->check);
+    /* In its lengths and kind: what it ends with must be in the window, too. */
+    TRY(fill(reader, start, MEND_BYTES_MAX));
+    if (reader->window.size < LOG_RECORD_HEADER_BYTES) return LORE_OK;
+    for (size_t at = 8; at < 16; at++)
+        for (unsigned change = 1; change < 256; change++) {
+            record = reader->window.data;
+            record[at] ^= (uint8_t)change;
+            uint64_t size = log_record_bytes(get_u32(record + 8));
+            if (size <= reader->window.size && size <= MEND_BYTES_MAX) {
+                TRY(follows(reader, start, reader->check, &bytes, found));
+                if (*found) return LORE_OK;
+            }
+            record[at] ^= (uint8_t)change;
+        }
+    TRY(view_record(reader, start, &data, &bytes));
+    if (data == NULL || bytes > MEND_BYTES_MAX) return LORE_OK;
+    record = reader->window.data;
+    *found = check64_mend(record + 8, 8, bytes - 8, seed, get_u64(record), &work);
+    return LORE_OK;
+}
+
 lore_status log_reader_resync(struct log_reader *reader, bool *found) {
     *found = false;
     if (reader->closed) return LORE_OK;
@@ -253,6 +284,8 @@ lore_status log_reader_resync(struct log_reader *reader, bool *found) {
     uint64_t stored = 0, should_be = 0, next = 0;
     TRY(view(reader, start, LOG_RECORD_HEADER_BYTES, &data));
     if (data != NULL) stored = get_u64(data);
+    TRY(mend_record(reader, start, found));
+    if (*found) return LORE_OK;
     TRY(view_record(reader, start, &data, &bytes));
     if (data != NULL) {
         should_be = log_record_check(reader->header.salt, start, reader->check, data, bytes);
