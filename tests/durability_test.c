@@ -705,25 +705,57 @@ static void reads_that_fail_refuse_no_writes(void) {
 
 /* ---- opening ---- */
 
-/* A new log is begun, and what the old one holds may have to be flushed on the way in; nothing is
- * free but the reserve. */
-static void full_disk_is_opened(uint32_t memtable_bytes) {
-    struct disk disk;
+static enum crash_fate keep_all(void *context, size_t index, uint64_t *tear) {
+    (void)context;
+    (void)index;
+    (void)tear;
+    return CRASH_KEPT;
+}
+
+/* Bytes behind the log's last record, as of a write that was torn. */
+static void tear_log(struct fs_memory *memory) {
+    uint64_t size;
+    uint8_t *bytes = fs_memory_bytes(memory, STORE "/g-000001/log-0000000001", &size);
+    uint64_t end = size;
+    while (end > 0 && bytes[end - 1] == 0)
+        end--;
+    CHECK(end + 1024 < size);
+    memset(bytes + end + 64, 0xab, 512);
+}
+
+/* What is torn is set aside, and what the log holds may have to be flushed on the way in; nothing
+ * is free but the reserve. */
+static void full_disk_is_opened(bool flushes) {
+    struct disk disk, killed;
     disk_create(&disk);
     lore_options options = options_for(&disk, LORE_SYNC_FULL);
     options.memtable_bytes = 1u << 20;
     options.reserve_bytes = 256u << 10;
+    options.log_preallocate_bytes = 1u << 20;
     fs_memory_set_capacity(disk.memory, UINT64_C(1) << 30);
     lore_store *store;
     MUST(lore_open(STORE, &options, &store));
     uint64_t n = 1, free_bytes;
     while (n <= 100)
         commit_number(store, n++);
+    struct fs_memory *clone;
+    MUST(fs_memory_crash_clone(disk.memory, keep_all, NULL, &clone));
     MUST(lore_close(store));
-    MUST(disk.env.fs->ops->space(disk.env.fs, STORE, &free_bytes));
-    fs_memory_set_capacity(disk.memory, (UINT64_C(1) << 30) - free_bytes);
-    options.memtable_bytes = memtable_bytes;
+    disk_destroy(&disk);
+    disk_over(&killed, clone);
+    tear_log(clone);
+    fs_memory_set_capacity(clone, UINT64_C(1) << 30);
+    MUST(killed.env.fs->ops->space(killed.env.fs, STORE, &free_bytes));
+    fs_memory_set_capacity(clone, (UINT64_C(1) << 30) - free_bytes);
+    if (flushes) options.memtable_bytes = 24u << 10;
+    options.env = &killed.env;
+    struct fault_plan plan = {
+        .calls = FAULT_WRITE, .status = LORE_FULL, .path_contains = "quarantine"};
+    if (!flushes) fs_fault_set_plan(killed.fault, &plan); /* what opening cuts off would do */
     MUST(lore_open(STORE, &options, &store));
+    CHECK(flushes || fs_fault_fired(killed.fault));
+    fs_fault_set_plan(killed.fault, NULL);
+    CHECK(stats_of(store).log_bytes_cut > 0);
     CHECK(check_prefix(store) == n - 1);
     lore_batch *batch;
     uint8_t from[8], to[8];
@@ -732,7 +764,7 @@ static void full_disk_is_opened(uint32_t memtable_bytes) {
     MUST(lore_write(store, batch, NULL));
     lore_batch_destroy(batch);
     MUST(lore_close(store));
-    disk_destroy(&disk);
+    disk_destroy(&killed);
     printf("a full disk: opened with the reserve\n");
 }
 
@@ -756,7 +788,7 @@ int main(int argc, char **argv) {
     interval_during_a_compaction(LORE_BACKGROUND_STEPS, "a compaction without a thread");
     interval_without_a_thread();
     reads_that_fail_refuse_no_writes();
-    full_disk_is_opened(24u << 10);
-    full_disk_is_opened(1u << 20);
+    full_disk_is_opened(true);
+    full_disk_is_opened(false);
     return 0;
 }
