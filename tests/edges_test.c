@@ -186,6 +186,57 @@ static void flushes_at_once(void) {
     }
 }
 
+static enum fault_outcome count_asking(void *context, enum fault_call call, const char *path,
+                                       uint64_t offset, size_t size, uint64_t *astray) {
+    uint64_t *asked = context;
+    (void)path;
+    (void)offset;
+    (void)size;
+    (void)astray;
+    *asked += call == FAULT_LIST;
+    CHECK(*asked < 20000);
+    return FAULT_PASSES;
+}
+
+/* A compaction that found no room told the background's thread so, while the caller went round and
+ * round for a second. */
+static void compaction_without_room(void) {
+    unsigned full = 0;
+    for (uint64_t seed = 1; seed <= 30; seed++) {
+        struct fs_fault *fault;
+        struct sched_sim *sim;
+        uint64_t asked = 0, left;
+        disk_open(UINT64_C(1) << 30);
+        MUST(fs_fault_create(env_posix()->allocator, fs_memory_fs(disk), &fault));
+        fs_fault_set_memory(fault, disk);
+        fs_fault_on_call(fault, count_asking, &asked);
+        MUST(sched_sim_create(env_posix()->allocator, seed, 1, &sim));
+        env.fs = fs_fault_fs(fault);
+        env.sys = sched_sim_sys(sim);
+        lore_options options;
+        options_for(&options);
+        options.background = LORE_BACKGROUND_THREAD;
+        options.compression = LORE_COMPRESSION_NONE;
+        options.blob_threshold_bytes = 1u << 20;
+        lore_store *store = open_with(&options);
+        for (uint64_t i = 0; i < 90; i++) {
+            MUST(put_number(store, i % 45, 9000));
+            if (i % 45 == 44) MUST(lore_flush(store));
+        }
+        MUST(env.fs->ops->space(env.fs, STORE, &left));
+        fs_memory_set_capacity(disk, (UINT64_C(1) << 30) - left + 9000);
+        asked = 0;
+        lore_status status = lore_compact(store, NULL, NULL);
+        CHECK(status == LORE_OK || status == LORE_FULL);
+        full += status == LORE_FULL;
+        (void)lore_close(store);
+        fs_fault_destroy(fault);
+        sched_sim_destroy(sim);
+        disk_close();
+    }
+    CHECK(full > 0);
+}
+
 /* ---- batches ---- */
 
 /* A batch of conditions alone has nothing to write: it says whether they hold. */
@@ -680,6 +731,7 @@ static const struct part {
 } parts[] = {
     {"line_behind_a_failure", line_behind_a_failure},
     {"flushes_at_once", flushes_at_once},
+    {"compaction_without_room", compaction_without_room},
     {"conditions_alone", conditions_alone},
     {"quota_of_memories", quota_of_memories},
     {"reserve_on_a_full_disk", reserve_on_a_full_disk},

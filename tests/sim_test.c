@@ -248,8 +248,8 @@ static int run_seeds(const struct request *request) {
         if (request->count > 0 && seeds >= request->count) break;
         if (request->seconds > 0 && (uint64_t)(time(NULL) - began) >= request->seconds) break;
         failures += !run_seed(request, seed, &outcome);
-        if (request->stops && failures > 0) break;
         seeds++;
+        if (request->stops && failures > 0) break;
         total.done += outcome.done;
         total.crashes += outcome.crashes;
         total.openings += outcome.openings;

@@ -586,14 +586,17 @@ static bool is_settled(struct background *background) {
            (until_us == 0 || env_monotonic_us(lsm->config.context->env) < until_us);
 }
 
+static lore_status no_room(const struct background *background) {
+    return fail(LORE_FULL, "no room on the disk to merge: %llu bytes",
+                (unsigned long long)atomic_load(&background->lsm->room_bytes));
+}
+
 /* Something is due that the disk has no room for. */
 static lore_status make_room(struct background *background, const struct policy_shape *shape) {
     TRY(start_prune(background, shape));
     background->doubt = 0;
     if (background->prune != NULL) return LORE_OK;
-    if (!atomic_load(&background->compacting)) return LORE_OK;
-    return fail(LORE_FULL, "no room on the disk to merge: %llu bytes",
-                (unsigned long long)atomic_load(&background->lsm->room_bytes));
+    return atomic_load(&background->compacting) ? no_room(background) : LORE_OK;
 }
 
 /* Nothing more is due in this version; or, when `starved`, for now. */
@@ -628,7 +631,13 @@ static lore_status choose(struct background *background, struct step_count *coun
     bool main_is_free = background->merges[JOB_MAIN] == NULL && background->rewrite == NULL &&
                         background->prune == NULL;
     bool small_is_free = background->merges[JOB_SMALL] == NULL;
-    if ((!main_is_free && !small_is_free) || is_settled(background)) return LORE_OK;
+    if (!main_is_free && !small_is_free) return LORE_OK;
+    if (is_settled(background)) {
+        /* Another thread's step was told, and whoever asked for the compaction must be too. */
+        bool waits = atomic_load(&background->compacting) && main_is_free && small_is_free &&
+                     atomic_load(&background->settled_until_us) != 0;
+        return waits ? no_room(background) : LORE_OK;
+    }
     struct shape_marks marks = {background,      run_is_busy,   run_is_blocked,     file_is_busy,
                                 file_is_blocked, file_is_fresh, lsm_oldest_pin(lsm)};
     struct policy_limits limits = limits_of(lsm);
