@@ -689,7 +689,7 @@ LORE_API LORE_MUST_USE lore_status lore_verify(lore_store *store, lore_finding_f
 /* Something of a damaged store that is missing, or may be. */
 typedef struct lore_loss {
     const char *kind;    /* "table", "blob", "rows", "log", "edits", "catalog", "file"; "memory", "entry",
-                          * "embedding", "snapshot" */
+                          * "embedding", "access" (counts), "snapshot" */
     const char *file;    /* relative to the store's directory; NULL where none is known */
     uint64_t offset;     /* bytes; UINT64_MAX where none applies */
     lore_slice first_key, last_key; /* entries of these keys may be missing, with the 4-byte keyspace at

@@ -712,8 +712,8 @@ static uint64_t number_of(int argc, char **argv, const char *name, uint64_t othe
 
 int main(int argc, char **argv) {
     uint64_t seed = seed_of(argc, argv);
-    uint64_t stride = number_of(argc, argv, "--stride", 211);
-    uint64_t rounds = number_of(argc, argv, "--rounds", 150);
+    uint64_t stride = number_of(argc, argv, "--stride", 421);
+    uint64_t rounds = number_of(argc, argv, "--rounds", 60);
     for (int i = 1; i < argc; i++)
         verbose = verbose || strcmp(argv[i], "--verbose") == 0;
     for (int closed = 1; closed >= 0; closed--) {
