@@ -113,7 +113,7 @@ static void count_new(struct access_counts *counts, const struct allocator *allo
     *made = (struct access_entry){.hash = hash, .count = 1, .last_us = now_us, .id_size = id.size};
     memcpy(made->id, id.data, id.size);
     env_lock(counts->env, counts->mutex);
-    counts->allocator = allocator;
+    if (counts->allocator == NULL) counts->allocator = allocator; /* then read without the mutex */
     struct access_entry **link = find(counts, id, hash);
     if (*link != NULL) {
         (*link)->count++;
