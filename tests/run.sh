@@ -3,7 +3,7 @@
 #
 #   plain      gcc, optimised, assertions on: units, system tests, the command line, the README, the library as
 #              installed, the rules of the house, fuzz targets replayed
-#   sanitized  clang with ASan and UBSan: units and fuzz targets; each fuzz target searches for FUZZ_SECONDS (default 5)
+#   sanitized  clang with ASan and UBSan: units, the simulator and fuzz targets; each fuzz target searches for FUZZ_SECONDS (default 5)
 #   threads    clang with TSan: the tests that run threads
 #
 # LEGS="plain" runs some of them only. BUILD_ROOT=DIR builds in DIR, not in build-tests. The last line is "N passed,
@@ -103,7 +103,7 @@ run_leg() { # $leg
     fi
     case "$leg" in
     plain) run_tests ;;
-    sanitized) run_tests --suite unit --suite fuzz ;;
+    sanitized) run_tests --suite unit --suite fuzz --suite simulator ;;
     threads) run_tests --suite threads ;; # a few programs: the rest is not built
     esac
 }
