@@ -170,7 +170,7 @@ RIGHT = {"init": ["--db", "other"], "put": ["words"], "get": ["m"], "delete": ["
          "dump": ["--output", "d.jsonl"], "load": ["whole.jsonl", "--db", "copy"], "backup": ["--name", "b2"], "list-snapshots": [],
          "restore": ["b1", "--target-path", "t"], "verify": [], "compact": [], "status": [], "stats": [], "search": ["words"],
          "chat-history": [], "wal-dump": [], "config": [], "selftest": [], "completion": ["bash"], "version": [], "help": ["get"],
-         "man": ["pages"]}
+         "man": ["pages"], "salvage": ["--to", "rescued"]}
 
 
 def test_json_is_one_document_of_every_verb():

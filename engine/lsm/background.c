@@ -25,9 +25,6 @@
 #define SOURCES_MAX       32u
 /* Under so much memory only one kind of work keeps its cursors open. */
 #define ROOMY_BUDGET_BYTES (UINT64_C(32) << 20)
-/* Whoever asks for a compaction within so long of one that did not come to its end goes on with it:
- * else a process that is killed now and then would never see the end of one. */
-#define RESUME_US INT64_C(3600000000)
 /* What there was no room for is looked at again after so long. */
 #define STARVED_US 1000000u
 /* A flush that met a full disk is tried once more, perhaps with the reserve's space; then other
@@ -119,23 +116,11 @@ static bool job_is_there(const struct lsm *lsm, const struct job_record *job) {
     return false;
 }
 
-static lore_status read_job(struct lsm *lsm, uint8_t slot, struct job_record *job, bool *found) {
-    struct bytes value = bytes_empty(lsm->work);
-    struct catalog_key key = schema_key_number('J', slot);
-    env_lock(lsm->config.context->env, lsm->config.catalog_mutex);
-    lore_status status = catalog_get(lsm->config.catalog, catalog_key_slice(&key), &value);
-    env_unlock(lsm->config.context->env, lsm->config.catalog_mutex);
-    *found = status == LORE_OK;
-    if (*found) status = job_record_decode(bytes_slice(&value), lsm->work, job);
-    bytes_free(&value);
-    return status == LORE_NOT_FOUND ? LORE_OK : status;
-}
-
 static lore_status take_up_job(struct background *background, uint8_t slot) {
     struct lsm *lsm = background->lsm;
     struct job_record job;
     bool found;
-    TRY(read_job(lsm, slot, &job, &found));
+    TRY(job_read(lsm, slot, &job, &found));
     if (!found) return LORE_OK;
     if (job_is_there(lsm, &job))
         return start_merge(background, &job, slot, slot == JOB_MAIN ? background->fresh_from : 0);
@@ -143,78 +128,11 @@ static lore_status take_up_job(struct background *background, uint8_t slot) {
     return LORE_OK;
 }
 
-/* ---- a compaction that was asked for, remembered until it ends ---- */
-
-/* Of the pinned sequence numbers: with others, other versions may go. */
-static lore_status pins_check(struct lsm *lsm, uint8_t check[8]) {
-    uint64_t *pins;
-    size_t count;
-    TRY(lsm_pins_copy(lsm, lsm->work, &pins, &count));
-    put_be64(check, check64(pins, count * sizeof *pins));
-    mem_put(lsm->work, pins, count * sizeof *pins);
-    return LORE_OK;
-}
-
-/* The one that is remembered, if it is not too old. */
-static lore_status read_asked(struct background *background, struct job_record *asked,
-                              bool *found) {
-    struct lsm *lsm = background->lsm;
-    TRY(read_job(lsm, JOB_ASKED, asked, found));
-    if (!*found) return LORE_OK;
-    int64_t age_us = env_now_us(lsm->config.context->env) - (int64_t)asked->output_run_order;
-    if (age_us >= 0 && age_us < RESUME_US && asked->output_run <= lsm->segment_next) return LORE_OK;
-    job_record_deinit(asked);
-    *found = false;
-    return LORE_OK;
-}
-
-static lore_status take_up_asked(struct background *background) {
-    struct job_record asked;
-    bool found;
-    TRY(read_asked(background, &asked, &found));
-    if (!found) return LORE_OK;
-    background->fresh_from = asked.output_run;
-    job_record_deinit(&asked);
-    return LORE_OK;
-}
-
-static lore_status remember_asked(struct background *background, const uint8_t check[8]) {
-    struct lsm *lsm = background->lsm;
-    struct job_record asked = {.output_run = background->fresh_from,
-                               .output_run_order = (uint64_t)env_now_us(lsm->config.context->env),
-                               .done = bytes_empty(lsm->work)};
-    struct bytes value = bytes_empty(lsm->work);
-    struct catalog_edit edit;
-    catalog_edit_init(&edit, lsm->work);
-    struct catalog_key key = schema_key_number('J', JOB_ASKED);
-    lore_status status = bytes_set(&asked.done, slice(check, 8));
-    if (status == LORE_OK) status = job_record_encode(&asked, &value);
-    if (status == LORE_OK)
-        status = catalog_edit_put(&edit, catalog_key_slice(&key), bytes_slice(&value));
-    if (status == LORE_OK) status = lsm_commit(lsm, &edit);
-    catalog_edit_deinit(&edit);
-    bytes_free(&value);
-    job_record_deinit(&asked);
-    return status == LORE_FULL ? LORE_OK : status; /* it is what makes room */
-}
-
 /* It has come to its end. */
 static lore_status end_asked(struct background *background) {
-    struct lsm *lsm = background->lsm;
-    struct job_record asked;
-    bool found;
     background->fresh_from = 0;
     atomic_store(&background->compacting, false);
-    TRY(read_job(lsm, JOB_ASKED, &asked, &found));
-    if (!found) return LORE_OK;
-    job_record_deinit(&asked);
-    struct catalog_edit edit;
-    catalog_edit_init(&edit, lsm->work);
-    struct catalog_key key = schema_key_number('J', JOB_ASKED);
-    lore_status status = catalog_edit_delete(&edit, catalog_key_slice(&key));
-    if (status == LORE_OK) status = lsm_commit(lsm, &edit);
-    catalog_edit_deinit(&edit);
-    return status == LORE_FULL ? LORE_OK : status;
+    return asked_forget(background->lsm);
 }
 
 /* Whether all that was asked for is one run, written since; value files may remain. */
@@ -237,7 +155,7 @@ lore_status background_create(struct lsm *lsm, struct background **out) {
     TRY(mem_new(lsm->allocator, sizeof(struct background), &memory));
     struct background *background = memory;
     background->lsm = lsm;
-    lore_status status = take_up_asked(background);
+    lore_status status = asked_read(lsm, &background->fresh_from, NULL);
     if (status == LORE_OK) status = take_up_job(background, JOB_MAIN);
     if (status == LORE_OK) status = take_up_job(background, JOB_SMALL);
     if (status != LORE_OK) {
@@ -772,16 +690,12 @@ lore_status lsm_compact_begin(struct lsm *lsm) {
         if (atomic_load(&lsm->version->values[i]->garbage_values) > 0)
             total += lsm->version->values[i]->summary.bytes;
     }
-    struct job_record asked;
-    bool found;
-    uint8_t check[8];
-    TRY(pins_check(lsm, check));
-    TRY(read_asked(background, &asked, &found));
+    bool same_pins;
+    uint64_t fresh_from;
+    TRY(asked_read(lsm, &fresh_from, &same_pins));
     background->asked_at = background->fresh_from = lsm->segment_next;
-    if (found && slice_equal(bytes_slice(&asked.done), slice(check, sizeof check)))
-        background->fresh_from = asked.output_run;
-    if (found) job_record_deinit(&asked);
-    TRY(remember_asked(background, check));
+    if (fresh_from != 0 && same_pins) background->fresh_from = fresh_from;
+    TRY(asked_remember(lsm, background->fresh_from));
     atomic_store(&background->settled_version, 0);
     atomic_store(&background->compact_done, 0);
     atomic_store(&background->compact_total, total);

@@ -16,10 +16,20 @@ void background_unlink(struct lsm *lsm, enum segment_kind kind, uint64_t id);
 void background_unlink_added(struct lsm *lsm, const struct version_change *change);
 MUST_USE lore_status background_sync_dir(struct lsm *lsm);
 
-/* The record of a merge in progress: one for level 0, one for the rest. JOB_ASKED is the record of a
- * compaction that was asked for and has not ended: output_run is the first segment id that was free
- * then, output_run_order when it was asked for last, done a check of the pinned sequences. */
+/* The record of a merge in progress: one for level 0, one for the rest. JOB_ASKED is the record of
+ * a compaction that was asked for and has not ended: output_run is the first segment id that was
+ * free then, output_run_order when it was asked for last, done a check of the pinned sequences. */
 enum job_slot { JOB_MAIN = 0, JOB_SMALL = 1, JOB_SLOTS, JOB_ASKED = JOB_SLOTS };
+
+/* job_records.c. *found false: there is none in that slot. */
+MUST_USE lore_status job_read(struct lsm *lsm, uint8_t slot, struct job_record *job, bool *found);
+/* The compaction that was asked for: the first segment id that was free then; 0: none is
+ * remembered, or it is too old. *same_pins (may be NULL): the pinned sequences are those of then.
+ */
+MUST_USE lore_status asked_read(struct lsm *lsm, uint64_t *fresh_from, bool *same_pins);
+/* No space for the record is no failure: the compaction is what makes room. */
+MUST_USE lore_status asked_remember(struct lsm *lsm, uint64_t fresh_from);
+MUST_USE lore_status asked_forget(struct lsm *lsm);
 
 /* Record the damage, and that the merge in `slot` (JOB_SLOTS: none) is given up. The error text of
  * this thread is the reason, and is there again at the end; the record is worth an attempt, no

@@ -15,6 +15,8 @@
  *   compaction.c   a merge of runs, in steps, committed after each output table, resumable after a crash
  *   prune.c        one table anew, without what newer runs hide: where the disk has no room for a merge
  *   rewrite.c      blob and row files with too much garbage, rewritten; in steps
+ *   prune.c        a table written anew in its place, where merges have no room
+ *   job_records.c  what the catalog remembers of merges; quarantine.c  and of damage that they met
  *   background.c   lsm_step: flush before level 0 before the rest
  *
  * Threads: reads from any thread. Writes to the active memtable, lsm_freeze: the commit order's one thread. lsm_step and
