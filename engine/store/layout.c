@@ -53,31 +53,46 @@ static const char *parse_number(const char *text, uint64_t *number) {
     return at;
 }
 
+#define NAME_BYTES 64u
+
+static void generation_name(char out[NAME_BYTES], uint64_t generation, bool building) {
+    snprintf(out, NAME_BYTES, "g-%06" PRIu64 "%s", generation, building ? ".building" : "");
+}
+
+static void log_name(char out[NAME_BYTES], uint64_t number) {
+    snprintf(out, NAME_BYTES, "log-%010" PRIu64, number);
+}
+
 lore_status layout_generation_dir(char out[PATH_BYTES_MAX], const char *path, uint64_t generation,
                                   bool building) {
-    char name[64];
-    snprintf(name, sizeof name, "g-%06" PRIu64 "%s", generation, building ? ".building" : "");
+    char name[NAME_BYTES];
+    generation_name(name, generation, building);
     return path_join(out, path, name);
 }
 
+/* Both take only the form that is written: one name for one generation, or log. */
 bool layout_generation_parse(const char *name, uint64_t *generation, bool *building) {
     if (strncmp(name, "g-", 2) != 0) return false;
     const char *rest = parse_number(name + 2, generation);
-    if (rest == NULL || rest - (name + 2) < 6 || *generation == 0) return false;
-    *building = strcmp(rest, ".building") == 0;
-    return *building || *rest == '\0';
+    if (rest == NULL || *generation == 0) return false;
+    char canonical[NAME_BYTES];
+    *building = *rest != '\0';
+    generation_name(canonical, *generation, *building);
+    return strcmp(name, canonical) == 0;
 }
 
 lore_status layout_log_path(char out[PATH_BYTES_MAX], const char *dir, uint64_t number) {
-    char name[40];
-    snprintf(name, sizeof name, "log-%010" PRIu64, number);
+    char name[NAME_BYTES];
+    log_name(name, number);
     return path_join(out, dir, name);
 }
 
 bool layout_log_parse(const char *name, uint64_t *number) {
-    if (strncmp(name, "log-", 4) != 0) return false;
-    const char *rest = parse_number(name + 4, number);
-    return rest != NULL && rest - (name + 4) >= 10 && *rest == '\0' && *number != 0;
+    if (strncmp(name, "log-", 4) != 0 || parse_number(name + 4, number) == NULL || *number == 0)
+        return false;
+    char canonical[NAME_BYTES];
+    log_name(canonical, *number);
+    return strcmp(name, canonical) == 0;
 }
 
 /* "lore 1 g-000001 <store id> " and then the check of these bytes. */
