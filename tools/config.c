@@ -149,6 +149,10 @@ static bool set_line(struct config *config, const char *file, int number, char *
 
 bool config_parse(struct config *config, const char *file, const char *bytes, size_t size,
                   struct text *error) {
+    if (size > 0 && memchr(bytes, 0, size) != NULL) {
+        text_printf(error, "%s: it holds a zero byte, so it is not a configuration file", file);
+        return false;
+    }
     char *copy = alloc_bytes(size + 1);
     if (size > 0) memcpy(copy, bytes, size);
     bool fine = true;

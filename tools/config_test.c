@@ -52,7 +52,20 @@ static void refuses(void **state) {
     }
 }
 
+/* The rest of the line was lost, and all the lines behind it, without a word. */
+static void zero_byte(void **state) {
+    (void)state;
+    static const char lines[] = "files_max = 20\0\ndurability = full\n";
+    struct config config = {0};
+    struct text error = {0};
+    assert_false(config_parse(&config, "f", lines, sizeof lines - 1, &error));
+    assert_non_null(strstr(text_string(&error), "f: it holds a zero byte"));
+    config_free(&config);
+    text_free(&error);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(accepts), cmocka_unit_test(refuses)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(accepts), cmocka_unit_test(refuses),
+                                       cmocka_unit_test(zero_byte)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
