@@ -57,15 +57,15 @@ static lore_status drop_snapshot(struct model *model, lore_store *store) {
 static lore_status write_batch(struct model *model, lore_store *store, int number) {
     char key[16], value[256];
     lore_batch *batch;
+    put_model(model, 0, 1, number);
+    put_model(model, 1, 2, number + 1);
+    put_model(model, 1, 3, 0);
     lore_status status = lore_batch_create(store, &batch);
     if (status != LORE_OK) return status;
     status = lore_batch_put(batch, 1, key_text(1, key), value_text(number, value));
-    put_model(model, 0, 1, number);
     if (status == LORE_OK)
         status = lore_batch_put(batch, 2, key_text(2, key), value_text(number + 1, value));
-    put_model(model, 1, 2, number + 1);
     if (status == LORE_OK) status = lore_batch_delete(batch, 2, key_text(3, key));
-    put_model(model, 1, 3, 0);
     if (status == LORE_OK) status = lore_write(store, batch, NULL);
     lore_batch_destroy(batch);
     return status;
