@@ -104,7 +104,10 @@ static void fill_vector(uint8_t *out, size_t space) {
     if (space == 0) {
         for (size_t i = 0; i < 12; i++) {
             float value = (float)random_below(1000) / 100.0f - 5.0f;
-            memcpy(out + 4 * i, &value, 4); /* hosts of this test are little-endian */
+            uint32_t bits;
+            memcpy(&bits, &value, 4);
+            for (size_t byte = 0; byte < 4; byte++)
+                out[4 * i + byte] = (uint8_t)(bits >> 8 * byte);
         }
     }
     if (space == 2)

@@ -96,7 +96,8 @@ static const volatile uint8_t *fork_mark(struct sys *sys) {
     uint8_t *page =
         mmap(NULL, page_bytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED) return NULL;
-    if (madvise(page, page_bytes(), MADV_WIPEONFORK) == 0) {
+    /* Emulators accept any advice and forget it. The kernel refuses -1, which is none. */
+    if (madvise(page, page_bytes(), -1) != 0 && madvise(page, page_bytes(), MADV_WIPEONFORK) == 0) {
         *page = 1;
         return page;
     }
