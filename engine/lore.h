@@ -34,9 +34,9 @@
  *   Threads   A lore_store may be used by any number of threads at once. Every other object
  *             (batch, iterator, record, results, buffer) belongs to one thread at a time. A snapshot
  *             may be shared.
- *   Callbacks Run on the calling thread, before the call returns. They may read through the same store (gets,
- *             iterators, searches); they must not write to it, list or drop what is being listed, flush,
- *             compact or close it.
+ *   Callbacks Run on the calling thread, before the call returns. They may read through the same store
+ *             (gets, iterators, searches); they must not write to it, list or drop what is being
+ *             listed, flush, compact or close it.
  *   Structs   A struct that begins with `struct_size` is filled by its init call and may grow at
  *             its end in later versions; old callers keep working.
  *
