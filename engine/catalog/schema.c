@@ -237,7 +237,8 @@ lore_status segment_record_decode(lore_slice in, const struct allocator *allocat
     }
     TRY_OR(bytes_set(&record->cut, cut), status, failed);
     TRY_OR(segment_summary_decode(&r, &record->summary), status, failed);
-    if (!finished(&r)) {
+    /* A footer's own summary has no length of the file, nor its digest: here they must be. */
+    if (!finished(&r) || record->summary.bytes == 0) {
         status = malformed("segment");
         goto failed;
     }

@@ -158,6 +158,31 @@ static void test_segments(void **state) {
     assert_int_equal(a.blocks, 0);
 }
 
+/* A summary in the form of a footer was taken, and the file's length and digest with it as zeros.
+ */
+static void test_segment_without_a_length(void **state) {
+    (void)state;
+    struct test_allocator a;
+    test_allocator_init(&a);
+    struct bytes out = bytes_empty(&a.base), summary = bytes_empty(&a.base);
+    struct segment_record record = {.state = SEGMENT_LIVE}, back;
+    record.cut = bytes_empty(&a.base);
+    segment_summary_init(&record.summary, &a.base);
+    record.summary.kind = SEGMENT_TABLE;
+    record.summary.id = 12;
+    record.summary.bytes = 4096;
+    assert_ok(segment_record_encode(&record, &out));
+    assert_ok(segment_summary_encode(&record.summary, true, &summary));
+    assert_ok(segment_record_decode(bytes_slice(&out), &a.base, &back));
+    segment_record_deinit(&back);
+    memcpy(out.data + out.size - summary.size, summary.data, summary.size);
+    assert_int_equal(segment_record_decode(bytes_slice(&out), &a.base, &back), LORE_CORRUPTION);
+    segment_record_deinit(&record);
+    bytes_free(&summary);
+    bytes_free(&out);
+    assert_int_equal(a.blocks, 0);
+}
+
 static void test_records_with_strings(void **state) {
     (void)state;
     struct test_allocator a;
@@ -230,6 +255,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plain_records),
         cmocka_unit_test(test_segments),
+        cmocka_unit_test(test_segment_without_a_length),
         cmocka_unit_test(test_records_with_strings),
         cmocka_unit_test(test_lists_are_bounded),
         cmocka_unit_test(test_keys),
