@@ -160,6 +160,7 @@ static bool node_at(const struct check *check, const uint8_t *page, size_t index
     node->size = NODE_HEADER_BYTES + node->key_size;
     node->data_size = 0;
     if (leaf) {
+        if (size / check->page_bytes > check->file_pages) return false; /* sums of it would wrap */
         node->data = node->key + node->key_size;
         node->data_size = size;
         node->size += (node->flags & NODE_BIG) != 0 ? sizeof(size_t) : node->data_size;

@@ -103,6 +103,38 @@ static void an_empty_or_missing_file_is_said_to_be(void **state) {
     assert_status(check(), LORE_CORRUPTION);
 }
 
+/* In 32 bits, the size of a node whose value is empty and one whose value has 2^32 - 1 bytes are
+ * alike. */
+static void a_value_larger_than_the_file_is_damage(void **state) {
+    (void)state;
+    uint8_t wanted[14] = {0, 0, 0, 0, 0, 0, 0, 0, 'l', 'o', 'n', 'e', 'l', 'y'};
+    const uint16_t key_size = 6;
+    memcpy(wanted + 6, &key_size, sizeof key_size);
+    assert_int_equal(truncate(path, 0), 0);
+    MDB_env *env = lmdb_open();
+    MDB_txn *txn;
+    MDB_dbi dbi;
+    MDB_val k = {6, wanted + 8}, v = {0, NULL};
+    assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+    assert_int_equal(mdb_dbi_open(txn, NULL, 0, &dbi), 0);
+    assert_int_equal(mdb_put(txn, dbi, &k, &v, 0), 0);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    mdb_env_close(env);
+    assert_ok(check());
+    struct bytes file = bytes_empty(env_posix()->allocator);
+    assert_ok(fs_read_file(env_posix(), path, 1 << 24, &file));
+    size_t at = 0;
+    while (at + sizeof wanted <= file.size && memcmp(file.data + at, wanted, sizeof wanted) != 0)
+        at++;
+    assert_true(at + sizeof wanted <= file.size);
+    int fd = open(path, O_RDWR);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, "\xff\xff\xff\xff", 4, (off_t)at), 4);
+    assert_int_equal(close(fd), 0);
+    assert_status(check(), LORE_CORRUPTION);
+    bytes_free(&file);
+}
+
 /* All that the engine does with a map, on a file that passed. */
 static void use(uint64_t random) {
     MDB_env *env = lmdb_open();
@@ -181,6 +213,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_lmdb_writes_passes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_empty_or_missing_file_is_said_to_be, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_value_larger_than_the_file_is_damage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_passes_is_harmless, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
