@@ -4,6 +4,10 @@
  */
 #include "store/layout.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/digest.h"
 #include "base/testing.h"
 #include "lore.h"
 #include "vfs/fs_memory.h"
@@ -36,6 +40,82 @@ static void one_name_for_one_number(void **state) {
         assert_false(layout_log_parse(strangers[i], &number));
     }
 }
+
+/* ---- CURRENT ---- */
+
+static lore_status reads(const lore_env *env, const char *line, size_t size) {
+    struct current current;
+    assert_int_equal(fs_replace_file(env, "CURRENT", false, slice(line, size)), LORE_OK);
+    return current_read(env, ".", &current);
+}
+
+/* `body` with the check that belongs to it. */
+static lore_status reads_checked(const lore_env *env, const char *body) {
+    char line[300];
+    int size = snprintf(line, sizeof line, "%s%016" PRIx64 "\n", body, check64(body, strlen(body)));
+    return reads(env, line, (size_t)size);
+}
+
+#define ID "7e570000000000000000000000c0ffee"
+
+static void current_in_one_form(void **state) {
+    (void)state;
+    struct fs_memory *disk;
+    assert_int_equal(fs_memory_create(env_posix()->allocator, 0, &disk), LORE_OK);
+    lore_env env = {env_posix()->allocator, fs_memory_fs(disk), env_posix()->sys};
+    struct current current = {.generation = 3, .store_id = {0x7e, 0x57}};
+    assert_int_equal(current_replace(&env, ".", false, &current), LORE_OK);
+    struct bytes line = bytes_empty(env.allocator);
+    assert_int_equal(fs_read_file(&env, "CURRENT", 256, &line), LORE_OK);
+    assert_int_equal(reads(&env, (char *)line.data, line.size), LORE_OK);
+    for (size_t i = 0; i < 8 * line.size; i++) {
+        line.data[i / 8] ^= (uint8_t)(1u << i % 8);
+        assert_int_equal(reads(&env, (char *)line.data, line.size), LORE_CORRUPTION);
+        line.data[i / 8] ^= (uint8_t)(1u << i % 8);
+    }
+    for (size_t size = 0; size < line.size; size++)
+        assert_int_equal(reads(&env, (char *)line.data, size), LORE_CORRUPTION);
+    assert_int_equal(bytes_append(&line, "\n", 1), LORE_OK);
+    assert_int_equal(reads(&env, (char *)line.data, line.size), LORE_CORRUPTION);
+    char longer[257];
+    memset(longer, ' ', sizeof longer);
+    assert_int_equal(reads(&env, longer, 256), LORE_CORRUPTION);
+    assert_int_equal(reads(&env, longer, 257), LORE_CORRUPTION);
+    bytes_free(&line);
+    fs_memory_destroy(disk);
+}
+
+/* The check holds: what it is about decides. */
+static void current_that_says_something_else(void **state) {
+    (void)state;
+    struct fs_memory *disk;
+    assert_int_equal(fs_memory_create(env_posix()->allocator, 0, &disk), LORE_OK);
+    lore_env env = {env_posix()->allocator, fs_memory_fs(disk), env_posix()->sys};
+    assert_int_equal(reads_checked(&env, "lore 1 g-000001 " ID " "), LORE_OK);
+    assert_int_equal(reads_checked(&env, "lore 2 g-000001 " ID " "), LORE_UNSUPPORTED);
+    static const char *const bad[] = {"lore 01 g-000001 " ID " ",
+                                      "lore 1 g-0000001 " ID " ",
+                                      "lore 1 g-1 " ID " ",
+                                      "lore 1 g-000001 7E570000000000000000000000C0FFEE ",
+                                      "lore 1 g-000001 " ID,
+                                      "lore 1 g-000001  " ID " ",
+                                      "lore 1 g-000001 " ID "  ",
+                                      "lore x g-000001 " ID " ",
+                                      "lore 1 h-000001 " ID " ",
+                                      "lore 1 g-x " ID " ",
+                                      "lore 1 g-000001x " ID " ",
+                                      "lore 99999999999999999999 g-000001 " ID " ",
+                                      "lore 1 g-99999999999999999999 " ID " ",
+                                      "lore 1 g-000001 7e57",
+                                      "Lore 1 g-000001 " ID " "};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(reads_checked(&env, bad[i]), LORE_CORRUPTION);
+    struct current current;
+    assert_int_equal(current_read(&env, "nowhere", &current), LORE_NO_STORE);
+    fs_memory_destroy(disk);
+}
+
+/* ---- a store ---- */
 
 static void make_file(const lore_env *env, const char *path) {
     struct file *file;
@@ -74,6 +154,8 @@ static void a_stranger_beside_the_logs(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(one_name_for_one_number),
+                                       cmocka_unit_test(current_in_one_form),
+                                       cmocka_unit_test(current_that_says_something_else),
                                        cmocka_unit_test(a_stranger_beside_the_logs)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
