@@ -2,7 +2,7 @@
 # Which lines and branches of the engine the tests reach: `sh tests/coverage.sh`.
 #
 # Builds with gcc, --coverage, without optimisation and without assertions, which are branches that no test may take,
-# in build-coverage (or BUILD_ROOT/coverage), runs the unit, system and disaster tests but for the long ones named
+# in build-tests/coverage (or BUILD_ROOT/coverage), runs the unit, system and disaster tests but for the long ones named
 # below, and prints line and branch coverage of every floor and of the files that judge bytes from
 # outside. What is in BUILD_ROOT/coverage/coverage.json can be asked for more. Needs gcovr. Exits 1 if a test failed.
 set -u
