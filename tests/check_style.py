@@ -5,6 +5,7 @@ Usage: check_style.py SOURCE_ROOT [--longest N]
 
   files      no source or script has more than 800 lines; lore.h, which is one page by design, 1,000
   functions  no C function has more than 70 lines, in a test 90
+  built      every C file is named in the meson.build of its folder: a test that is not built cannot fail
   words      nothing is left for later (LATER, below)
   text       lines end as in Unix and carry no white space at their end; no tabs; a file ends with one newline
 
@@ -69,6 +70,21 @@ def check_file(name, text):
             yield start, f'{function} has {count} lines, more than {lines_max}'
 
 
+def check_built(files):
+    builds = {name[: -len('meson.build')]: text for name, text in files if name.endswith('meson.build')}
+    for name, _ in files:
+        folder, _, file = name.rpartition('/')
+        if not file.endswith('.c'):
+            continue
+        stem = file[:-2]
+        text = builds.get(folder + '/', '')
+        head, _, tail = stem.rpartition('_')
+        names = {stem, stem.removesuffix('_test'), stem.removesuffix('_fuzz')}
+        put_together = f"'{head}_'" in text and f"'{tail}'" in text
+        if not put_together and not any(re.search(rf"'{re.escape(n)}(\.c)?'", text) for n in names):
+            yield name, 'not named in the meson.build beside it'
+
+
 def sources(root):
     for folder in FOLDERS:
         for path in sorted((root / folder).rglob('*')):
@@ -103,6 +119,9 @@ def check_self():
         found = list(check_file(name, text))
         if len(found) != expected:
             sys.exit(f'self-check: {name}: {expected} breaches expected of {text[:60]!r}, found {found}')
+    tree = [('a/meson.build', "files('x.c', 'y_test.c') + ['z']"), ('a/x.c', ''), ('a/y_test.c', ''), ('a/z_fuzz.c', ''), ('a/v_test.c', '')]
+    if list(check_built(tree)) != [('a/v_test.c', 'not named in the meson.build beside it')]:
+        sys.exit('self-check: what is built')
     names = [(n, c) for n, _, c in functions(function_of(5) + '\n' + function_of(4))]
     if names != [('f', 5), ('f', 4)]:
         sys.exit(f'self-check: functions: {names}')
@@ -130,6 +149,7 @@ def main():
         longest(files, int(sys.argv[3]))
         return
     breaches = [f'{name}:{line}: {what}' for name, text in files for line, what in check_file(name, text)]
+    breaches += [f'{name}:1: {what}' for name, what in check_built(files)]
     for breach in breaches:
         print(breach)
     print(f'{len(files)} files, {len(breaches)} breaches')
