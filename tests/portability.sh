@@ -120,7 +120,7 @@ here() {
 # Unit tests, the vectors of the format page, fuzz targets over their corpora. scratch_test starts itself anew, which an emulator
 # that is not registered with the kernel cannot do.
 run_tests() {
-    names=$(meson test -C "$home/build" --no-rebuild --list 2>/dev/null | sed -n 's|^lore:\(unit\|fuzz\)[^ ]* / ||p' | grep -vx scratch_test)
+    names=$(meson test -C "$home/build" --no-rebuild --list 2>/dev/null | sed -n 's,^lore:\(unit\|fuzz\)[^ ]* / ,,p' | grep -vx scratch_test)
     [ -n "$names" ] || { failed=$((failed + 1)); echo "FAILED: $arch: no list of tests"; return; }
     results="$home/build/meson-logs/testlog.json"
     rm -f "$results"
