@@ -42,7 +42,7 @@ check() { # what it shows, then the command that must succeed
 set_up_packages() {
     mkdir -p "$build_root/apt/lists/partial" "$build_root/apt/cache/archives/partial" "$build_root/apt/debs" || return 1
     : >"$build_root/apt/status"
-    mirror="${DEBIAN_MIRROR:-http://deb.debian.org/debian}"
+    mirror="${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | head -n 1)}"
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror bookworm main" \
         >"$build_root/apt/sources.list"
     cat >"$build_root/apt/apt.conf" <<END
