@@ -606,8 +606,8 @@ static void *get_for_ever(void *context) {
     return NULL;
 }
 
-/* A read that is under way while another thread refreshes sees one state, the old or the new. */
-static void reads_during_refresh(void) {
+/* A writer with record 7, and a reader beside it: the shared store. */
+static lore_store *open_writer_and_reader(void) {
     disk_open(0);
     lore_options options;
     options_for(&options);
@@ -616,6 +616,12 @@ static void reads_during_refresh(void) {
     options.read_only = true;
     options.create_if_missing = false;
     shared_store = open_with(&options);
+    return writer;
+}
+
+/* A read that is under way while another thread refreshes sees one state, the old or the new. */
+static void reads_during_refresh(void) {
+    lore_store *writer = open_writer_and_reader();
     pthread_t threads[2];
     atomic_store(&stop, false);
     for (int i = 0; i < 2; i++)
@@ -660,14 +666,7 @@ static bool read_in_callback(void *context, lore_keyspace keyspace) {
 
 /* A read from within a read's callback does not wait for a refresh that waits for the read. */
 static void read_within_a_read(void) {
-    disk_open(0);
-    lore_options options;
-    options_for(&options);
-    lore_store *writer = open_with(&options);
-    MUST(put_number(writer, 7, 10));
-    options.read_only = true;
-    options.create_if_missing = false;
-    shared_store = open_with(&options);
+    lore_store *writer = open_writer_and_reader();
     pthread_t thread;
     atomic_store(&refreshed, false);
     alarm(60);

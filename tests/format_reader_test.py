@@ -239,6 +239,28 @@ def check_log_ends(lore, path, mine):
         store.quarantine
 
 
+def check_newest_log(lore, path):
+    """Of a store that was closed: its newest log, cut between two records or gone, is no crash's work."""
+    log = last_log(path)
+    whole = reader.Log(reader.read_file(log), log, b"LORELOG1")
+    assert whole.closed and len(whole.records) >= 3, "the newest log of a closed store holds too little"
+    for length in [offset for offset, _, _, _ in whole.records] + [None]:
+        shutil.rmtree("cut", ignore_errors=True)
+        shutil.copytree(path, "cut")
+        if length is None:
+            os.unlink(last_log("cut"))
+        else:
+            os.truncate(last_log("cut"), length)
+        try:
+            read("cut")
+        except reader.Damage:
+            pass
+        else:
+            raise AssertionError(f"the newest log was cut at {length}, and the reader did not notice")
+        done = subprocess.run([lore, "verify", "--db", "cut"], capture_output=True, timeout=60)
+        assert done.returncode == 5, (length, done)
+
+
 def last_log(path):
     logs = reader.numbered(os.path.join(path, "g-000001"), "log-", 10)
     return logs[max(logs)]
@@ -328,6 +350,9 @@ def main():
         check_store(lore, maker, "killed again", SEED + 1, 400, "--kill")
         _, mine = check_store(lore, maker, "small", SEED + 2, 120)
         same(read("small")[1], mine, "small store, opened again")
+        run(lore, "put", "--db", "small", "--id", "newest", "text")
+        _, mine = read("small")
+        check_newest_log(lore, "small")
         check_flips("small", mine, 60)
         check_backup(lore, "large", read("large")[1])
         run(lore, "compact", "--db", "large")

@@ -130,6 +130,13 @@ def parse_log_state(value):
     return fields
 
 
+def parse_log_head(value):
+    r = record(value, "log head")
+    fields = {"number": r.u64(), "closed": r.boolean(), "length": r.u64(), "sequence": r.u64()}
+    r.end()
+    return fields
+
+
 def parse_segment_record(value, what):
     r = record(value, what)
     fields = {"state": r.u8(), "level": r.u8(), "run": r.u64(), "run_order": r.u64(), "cut": r.string(),

@@ -9,8 +9,8 @@ from .logs import (
     BATCH, DELETE, Log, MERGE, PUT, PUT_BLOB, RANGE_DELETE, VECTOR_ROW, is_operand, parse_batch, parse_current,
 )
 from .catalog import (
-    choose_edits, never_begun, numbered, parse_counters, parse_facts, parse_job, parse_log_state,
-    parse_quarantine, parse_segment_record, parse_snapshot, parse_space, read_file,
+    choose_edits, never_begun, numbered, parse_counters, parse_facts, parse_job, parse_log_head,
+    parse_log_state, parse_quarantine, parse_segment_record, parse_snapshot, parse_space, read_file,
 )
 from .segments import BLOB, Blob, ROWS, Rows, SUFFIXES, TABLE, Table
 
@@ -36,6 +36,7 @@ class Store:
     def catalog(self, records):
         need(b"F" in records and b"C" in records and b"L" in records, "the catalog lacks facts, counters or log state")
         self.facts, self.state = parse_facts(records[b"F"]), parse_log_state(records[b"L"])
+        self.head = parse_log_head(records[b"H"]) if b"H" in records else {"number": 0, "closed": False}
         self.counters = parse_counters(records[b"C"])
         self.segments, self.snapshots, self.spaces, self.quarantine = [], {}, {}, []
         for key, value in records.items():
@@ -100,7 +101,7 @@ class Store:
         files = numbered(self.dir, "log-", 10)
         number, before = self.state["first_log"], None
         highest = max(files, default=0)
-        if highest > number and never_begun(read_file(files[highest]), b"LORELOG1"):
+        if highest > max(number, self.head["number"]) and never_begun(read_file(files[highest]), b"LORELOG1"):
             del files[highest]
         while number in files or before is None:
             need(number in files, f"log {number} is missing")
@@ -110,7 +111,11 @@ class Store:
                 need((log.before_number, log.before_length, log.before_sequence) ==
                      (before.number, before.end, self.last_sequence), f"{log.path}: does not follow the one before")
             self.read_batches(log)
+            if self.head["closed"] and self.head["number"] == number:
+                need((log.closed, log.end, self.last_sequence) == (True, self.head["length"], self.head["sequence"]),
+                     f"{log.path}: ends elsewhere than where it was closed")
             before, number = log, number + 1
+        need(self.head["number"] < number, "the newest log that the catalog knows is missing")
         need(all(n < number for n in files), "a log is missing")
 
     def read_batches(self, log):
